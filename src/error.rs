@@ -1,0 +1,290 @@
+//! What can go wrong, as data: a stable reason, a sentence, and the way out.
+//!
+//! The library never prints. An [`Error`] carries a [`Reason`] that scripts may match on (its
+//! [`code`](Reason::code) is part of the JSON schema), a message that names the thing and the
+//! place, and a hint that says what to do next. [`Class`] groups reasons by what the user can do
+//! about them; the command line maps a class to its exit code and nothing else does.
+
+use std::fmt;
+
+/// The result of everything fallible in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure: its stable reason, a sentence for people, and usually a way out.
+#[derive(Debug)]
+pub struct Error {
+    reason: Reason,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// Returns an error with `reason`, and a `message` that names the thing and the place.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            hint: None,
+            source: None,
+        }
+    }
+
+    /// Adds what the user can do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the underlying error, shown after the message.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Puts `place` in front of the message, so that a low-level failure names where it happened.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// Returns an error about a file or directory, classed by what the operating system said.
+    pub fn io(action: &str, path: impl AsRef<std::path::Path>, source: std::io::Error) -> Self {
+        use std::io::ErrorKind as Kind;
+        let reason = match source.kind() {
+            Kind::NotFound => Reason::FileNotFound,
+            Kind::StorageFull | Kind::QuotaExceeded => Reason::DiskFull,
+            _ => Reason::Disk,
+        };
+        let message = format!("cannot {action} `{}`", path.as_ref().display());
+        Self::new(reason, message).because(source)
+    }
+
+    /// Returns the stable reason.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Returns the sentence, without its cause.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Returns what the user can do next, where there is something to do.
+    pub fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}
+
+/// What a user can do about a failure; one exit code each (`docs/exit-codes.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Something failed that no other class describes (exit 1).
+    Failed,
+    /// The command, a policy or a key file cannot be understood (exit 2).
+    Usage,
+    /// Evidence is missing, invalid or denied (exit 3).
+    NotVerified,
+    /// Content is wrong or unsafe: digest, size, path or format (exit 4).
+    Content,
+    /// What was asked for is not there (exit 5).
+    NotFound,
+    /// The registry wants other credentials (exit 6).
+    NotAuthorised,
+    /// The network or the registry failed; a retry may help (exit 7).
+    Network,
+    /// The local disk failed (exit 8).
+    Disk,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal => $class:ident,)+) => {
+        /// Why something failed: the stable vocabulary of refusals.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Reason { $($(#[$doc])* $name,)+ }
+
+        impl Reason {
+            /// Every reason, for documentation and tests.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)+];
+
+            /// Returns the stable code that JSON output carries.
+            pub const fn code(self) -> &'static str {
+                match self { $(Reason::$name => $code,)+ }
+            }
+
+            /// Returns what the user can do about it.
+            pub const fn class(self) -> Class {
+                match self { $(Reason::$name => Class::$class,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A fault of this program or its surroundings that has no better name.
+    Internal = "internal" => Failed,
+    /// A local file changed while it was being read.
+    FileChanged = "file-changed" => Failed,
+
+    /// The command line is wrong.
+    Usage = "usage" => Usage,
+    /// A reference does not follow the grammar.
+    ReferenceInvalid = "reference-invalid" => Usage,
+    /// A glob or `.modelignore` pattern cannot be read.
+    PatternInvalid = "pattern-invalid" => Usage,
+    /// A key file cannot be read or is of an unsupported kind.
+    KeyInvalid = "key-invalid" => Usage,
+    /// A key file's password is missing or wrong.
+    KeyPassword = "key-password" => Usage,
+    /// The Docker configuration file, or what a credential helper says, cannot be used.
+    CredentialsInvalid = "credentials-invalid" => Usage,
+    /// A CA, client certificate or client key file cannot be used.
+    TlsSettingsInvalid = "tls-settings-invalid" => Usage,
+    /// `--verify` was asked for with nothing to verify against.
+    NothingToVerifyAgainst = "nothing-to-verify-against" => Usage,
+    /// A predicate file lacks what its type requires.
+    PredicateInvalid = "predicate-invalid" => Usage,
+    /// The target exists already.
+    TargetExists = "target-exists" => Usage,
+    /// The target of a pull cannot be a model directory (`/`, a symlink, a file).
+    TargetUnsuitable = "target-unsuitable" => Usage,
+
+    /// No signature is attached.
+    SignatureMissing = "signature-missing" => NotVerified,
+    /// A required attestation is not attached.
+    AttestationMissing = "attestation-missing" => NotVerified,
+    /// No trusted key made this signature.
+    UntrustedSigner = "untrusted-signer" => NotVerified,
+    /// A signature does not match what it claims to sign.
+    SignatureInvalid = "signature-invalid" => NotVerified,
+    /// A bundle is malformed or of an unsupported version.
+    BundleInvalid = "bundle-invalid" => NotVerified,
+    /// A bundle is of a kind that these settings cannot check.
+    BundleUnsupported = "bundle-unsupported" => NotVerified,
+    /// An envelope's payload type is not in-toto.
+    PayloadTypeMismatch = "payload-type-mismatch" => NotVerified,
+    /// A signed statement is malformed.
+    StatementInvalid = "statement-invalid" => NotVerified,
+    /// A statement is about another artifact.
+    SubjectMismatch = "subject-mismatch" => NotVerified,
+    /// A statement's predicate is not of the type that is asked for.
+    PredicateTypeMismatch = "predicate-type-mismatch" => NotVerified,
+    /// More evidence is attached than will be looked at.
+    TooManyReferrers = "too-many-referrers" => NotVerified,
+    /// A pulled directory has no receipt to be verified against.
+    ReceiptMissing = "receipt-missing" => NotVerified,
+    /// A receipt or what lies beside it contradicts itself.
+    ReceiptInvalid = "receipt-invalid" => NotVerified,
+
+    /// Bytes do not hash to their digest.
+    DigestMismatch = "digest-mismatch" => Content,
+    /// Content is longer or shorter than declared.
+    SizeMismatch = "size-mismatch" => Content,
+    /// A digest is not of the form `sha256:` and 64 lower-case hex digits.
+    DigestInvalid = "digest-invalid" => Content,
+    /// A document is larger than any honest one.
+    TooLarge = "too-large" => Content,
+    /// JSON from outside is malformed, too deep, or says a thing twice.
+    JsonInvalid = "json-invalid" => Content,
+    /// A manifest or index is not of exactly one known kind.
+    ManifestInvalid = "manifest-invalid" => Content,
+    /// The artifact is not a model that can be unpacked.
+    NotAModel = "not-a-model" => Content,
+    /// A file name could escape, collide or harm on some system.
+    PathUnsafe = "path-unsafe" => Content,
+    /// Two files would be one on some file system.
+    PathCollision = "path-collision" => Content,
+    /// A file is a symlink out of the model, a device, a socket or a FIFO.
+    FileKindUnsafe = "file-kind-unsafe" => Content,
+    /// A model has no file, or more or larger ones than can be carried.
+    ModelUnsuitable = "model-unsuitable" => Content,
+    /// A safetensors or GGUF header is malformed.
+    HeaderInvalid = "header-invalid" => Content,
+    /// An OCI image layout is damaged.
+    LayoutInvalid = "layout-invalid" => Content,
+    /// A pulled directory differs from its receipt.
+    DirectoryChanged = "directory-changed" => Content,
+
+    /// A tag, manifest or repository is not there.
+    ReferenceNotFound = "reference-not-found" => NotFound,
+    /// A blob that a manifest names is not there.
+    BlobNotFound = "blob-not-found" => NotFound,
+    /// A local file or directory is not there.
+    FileNotFound = "file-not-found" => NotFound,
+
+    /// The registry refused these credentials, or wants some.
+    Unauthorised = "unauthorised" => NotAuthorised,
+    /// The registry forbids this to these credentials.
+    Forbidden = "forbidden" => NotAuthorised,
+    /// A registry names a place that credentials must not be sent to.
+    CredentialsWithheld = "credentials-withheld" => NotAuthorised,
+
+    /// No connection, or it broke.
+    Connection = "connection" => Network,
+    /// TLS failed: an unknown CA, a wrong name, or no TLS at all.
+    Tls = "tls" => Network,
+    /// The registry asks to slow down.
+    RateLimited = "rate-limited" => Network,
+    /// The registry failed.
+    RegistryFailed = "registry-failed" => Network,
+    /// The registry answered outside the protocol.
+    RegistryProtocol = "registry-protocol" => Network,
+    /// Nothing came for too long.
+    TimedOut = "timed-out" => Network,
+    /// Another writer kept changing the same list of referrers.
+    ReferrersContended = "referrers-contended" => Network,
+
+    /// Reading or writing a local file failed.
+    Disk = "disk" => Disk,
+    /// The disk is full, or a quota is used up.
+    DiskFull = "disk-full" => Disk,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_in_kebab_case() {
+        let mut codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert!(
+            codes
+                .iter()
+                .all(|c| c.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+        );
+        let count = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+    }
+
+    #[test]
+    fn display_shows_the_whole_chain() {
+        let inner = std::io::Error::new(std::io::ErrorKind::StorageFull, "no space");
+        let error = Error::io("write", "a/b", inner).at("pull");
+        assert_eq!(error.to_string(), "pull: cannot write `a/b`: no space");
+        assert_eq!(error.reason(), Reason::DiskFull);
+    }
+}

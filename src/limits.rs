@@ -1,0 +1,87 @@
+//! Every cap on what comes from outside, with the attack it stops.
+//!
+//! Sizes are bytes. A cap is checked before the bytes are kept, so memory follows the cap and not
+//! what a registry chooses to send.
+
+use std::time::Duration;
+
+/// A manifest or image index: the [distribution-spec] asks registries for at least 4 MiB; an
+/// endless manifest must not fill memory.
+///
+/// [distribution-spec]: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-manifests
+pub const MANIFEST: u64 = 4 << 20;
+
+/// A model's config blob.
+pub const CONFIG: u64 = 4 << 20;
+
+/// A signature or attestation bundle; predicates such as ML-BOMs can be large, endless data not.
+pub const BUNDLE: u64 = 16 << 20;
+
+/// All bundles of one artifact together.
+pub const BUNDLES_TOTAL: u64 = 64 << 20;
+
+/// A token, an error body, a tag list page: small by nature.
+pub const SMALL_BODY: u64 = 1 << 20;
+
+/// Pages of one paginated list: a `Link` that goes round in circles ends here.
+pub const PAGES: usize = 64;
+
+/// Referrers listed for one artifact (a flood must not hide the real ones: overflow is an error,
+/// never "unsigned").
+pub const REFERRERS: usize = 4096;
+
+/// Bundles of one artifact that are fetched and authenticated.
+pub const CANDIDATES: usize = 256;
+
+/// Layers of a manifest, and so files of a model.
+pub const FILES: usize = 65_536;
+
+/// Depth of nesting in JSON from outside.
+pub const JSON_DEPTH: usize = 64;
+
+/// Subjects of one in-toto statement.
+pub const SUBJECTS: usize = 1024;
+
+/// Depth of a walk through referrers of referrers.
+pub const REFERRER_DEPTH: usize = 4;
+
+/// Bytes of a relative path, and of one component of it.
+pub const PATH_BYTES: usize = 1024;
+/// Bytes of one component of a path: the limit of every common file system.
+pub const NAME_BYTES: usize = 255;
+/// Components of a path.
+pub const PATH_DEPTH: usize = 32;
+
+/// The JSON header of a safetensors file.
+pub const SAFETENSORS_HEADER: u64 = 16 << 20;
+
+/// The header of a GGUF file: tokenizer vocabularies make honest ones tens of megabytes.
+pub const GGUF_HEADER: u64 = 512 << 20;
+
+/// A key, certificate, ignore or configuration file on the local disk.
+pub const LOCAL_FILE: u64 = 1 << 20;
+
+/// A predicate file on the local disk.
+pub const PREDICATE_FILE: u64 = 8 << 20;
+
+/// What a credential helper may print.
+pub const HELPER_OUTPUT: u64 = 64 << 10;
+
+/// How long a credential helper may take.
+pub const HELPER_TIME: Duration = Duration::from_secs(30);
+
+/// How long a connection may take to open.
+pub const CONNECT_TIME: Duration = Duration::from_secs(15);
+
+/// How long a peer may send nothing.
+pub const STALL_TIME: Duration = Duration::from_secs(30);
+
+/// Redirects followed for one request.
+pub const REDIRECTS: usize = 5;
+
+/// Tries of one idempotent request.
+pub const TRIES: u32 = 5;
+
+/// Size of the pieces in which bulk data is read, hashed and written: it fits the L2 cache
+/// (larger pieces were measured to be up to four times slower).
+pub const PIECE: usize = 128 << 10;

@@ -1,0 +1,254 @@
+//! Judgement: is what was signed, by whom, enough? Pure: no clock, no network, no disk.
+//!
+//! A [`Policy`] is a list of requirements, all of which must be met. [`Policy::judge`] looks at
+//! the whole set of candidates, so their order never matters and a bad one never hides a good one.
+//! Its [`Verdict`] is data; printing it is someone else's work.
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::error::{Error, Reason, Result};
+use crate::statement;
+use crate::trust::{Authenticated, SignerIdentity};
+
+/// What must be attached to an artifact before it is used. There is no default policy: one that
+/// asks for nothing cannot be made.
+///
+/// ```compile_fail
+/// let empty: modelctl::policy::Policy = Default::default();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Policy {
+    requirements: Vec<Requirement>,
+}
+
+/// One thing that must be attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Requirement {
+    /// A signature: a statement with the predicate type [`statement::SIGNATURE`]. An attestation
+    /// is not one.
+    Signature,
+    /// An attestation of a predicate type.
+    Attestation {
+        /// The predicate type, exactly.
+        #[serde(rename = "predicateType")]
+        predicate_type: String,
+    },
+}
+
+impl Requirement {
+    /// Returns the predicate type that meets this.
+    pub fn predicate_type(&self) -> &str {
+        match self {
+            Self::Signature => statement::SIGNATURE,
+            Self::Attestation { predicate_type } => predicate_type,
+        }
+    }
+}
+
+impl std::fmt::Display for Requirement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Signature => f.write_str("signature"),
+            Self::Attestation { predicate_type } => write!(f, "attestation {predicate_type}"),
+        }
+    }
+}
+
+impl Policy {
+    /// Returns a policy with these requirements; without any it would admit everything, which is
+    /// an error.
+    pub fn new(requirements: impl IntoIterator<Item = Requirement>) -> Result<Self> {
+        let requirements: Vec<_> = requirements.into_iter().collect();
+        if requirements.is_empty() {
+            return Err(Error::new(
+                Reason::NothingToVerifyAgainst,
+                "a policy without requirements would admit everything",
+            ));
+        }
+        Ok(Self { requirements })
+    }
+
+    /// Judges what is attached to the artifact whose manifest has the digest `artifact`.
+    pub fn judge(&self, artifact: &Digest, candidates: &[Candidate]) -> Verdict {
+        let findings = self
+            .requirements
+            .iter()
+            .map(|r| judge_one(r, artifact, candidates));
+        Verdict {
+            findings: findings.collect(),
+        }
+    }
+}
+
+/// A bundle that is attached, and what authentication made of it.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The digest of the bundle's bytes.
+    pub bundle: Digest,
+    /// The predicate type it claims, for choosing words only.
+    pub claims: Option<String>,
+    /// Who says what, or why nobody does.
+    pub outcome: Result<Authenticated>,
+}
+
+/// What a policy says about an artifact, requirement by requirement.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    /// One finding for each requirement, in the policy's order.
+    pub findings: Vec<Finding>,
+}
+
+/// Whether one requirement is met, and by what or why not.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// What was required.
+    pub requirement: Requirement,
+    /// What meets it.
+    pub met_by: Vec<Evidence>,
+    /// Candidates that might have met it, and why they did not.
+    pub refused: Vec<Refusal>,
+    /// Why it is not met; absent when it is.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "code")]
+    pub reason: Option<Reason>,
+}
+
+/// A bundle that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// The digest of the bundle's bytes.
+    pub bundle: Digest,
+    /// What it says.
+    pub predicate_type: String,
+    /// Who says it.
+    pub signer: SignerIdentity,
+}
+
+/// A bundle that does not count.
+#[derive(Debug, Clone, Serialize)]
+pub struct Refusal {
+    /// The digest of the bundle's bytes.
+    pub bundle: Digest,
+    /// Why.
+    #[serde(serialize_with = "code_of")]
+    pub reason: Reason,
+    /// Why, as a sentence.
+    pub message: String,
+}
+
+fn code<S: serde::Serializer>(reason: &Option<Reason>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(reason.map(Reason::code).unwrap_or_default())
+}
+
+fn code_of<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(reason.code())
+}
+
+fn judge_one(requirement: &Requirement, artifact: &Digest, candidates: &[Candidate]) -> Finding {
+    let wanted = requirement.predicate_type();
+    let mut met_by = Vec::new();
+    let mut refused = Vec::new();
+    for candidate in candidates {
+        let bundle = candidate.bundle;
+        match consider(candidate, wanted, artifact) {
+            Ok(signer) => {
+                let predicate_type = wanted.to_owned();
+                met_by.push(Evidence {
+                    bundle,
+                    predicate_type,
+                    signer: signer.clone(),
+                });
+            }
+            Err((reason, message)) => refused.push(Refusal {
+                bundle,
+                reason,
+                message,
+            }),
+        }
+    }
+    met_by.sort_by_key(|evidence| evidence.bundle);
+    refused.sort_by_key(|refusal| refusal.bundle);
+    let reason = met_by.is_empty().then(|| worst(requirement, &refused));
+    Finding {
+        requirement: requirement.clone(),
+        met_by,
+        refused,
+        reason,
+    }
+}
+
+/// Says who, by `candidate`, states `wanted` about `artifact`.
+fn consider<'a>(
+    candidate: &'a Candidate,
+    wanted: &str,
+    artifact: &Digest,
+) -> Result<&'a SignerIdentity, (Reason, String)> {
+    let other_type = |found: &str| {
+        let message = format!("it states {found:?}, not {wanted:?}");
+        (Reason::PredicateTypeMismatch, message)
+    };
+    let authenticated = match (&candidate.outcome, &candidate.claims) {
+        (Ok(authenticated), _) => authenticated,
+        // A bundle that does not even claim to be what is wanted is no reason to talk about its
+        // signature.
+        (Err(_), Some(claimed)) if claimed != wanted => return Err(other_type(claimed)),
+        (Err(error), _) => return Err((error.reason(), error.to_string())),
+    };
+    let statement = authenticated.statement();
+    if statement.predicate_type != wanted {
+        return Err(other_type(&statement.predicate_type));
+    }
+    if !statement.is_about(artifact) {
+        let message = format!("it is signed, but about another artifact than {artifact}");
+        return Err((Reason::SubjectMismatch, message));
+    }
+    Ok(authenticated.signer())
+}
+
+/// Chooses the reason that tells most: what came nearest to meeting the requirement, whatever the
+/// order of the candidates.
+fn worst(requirement: &Requirement, refused: &[Refusal]) -> Reason {
+    let nearness = |reason: Reason| match reason {
+        Reason::PredicateTypeMismatch => 0,
+        Reason::BundleInvalid | Reason::PayloadTypeMismatch | Reason::TooLarge => 1,
+        Reason::BundleUnsupported => 2,
+        Reason::UntrustedSigner => 3,
+        Reason::SignatureInvalid => 4,
+        Reason::SubjectMismatch => 6,
+        _ => 5,
+    };
+    let nearest = refused
+        .iter()
+        .map(|r| r.reason)
+        .max_by_key(|reason| (nearness(*reason), *reason));
+    match (nearest, requirement) {
+        (Some(reason), _) if nearness(reason) > 0 => reason,
+        (_, Requirement::Signature) => Reason::SignatureMissing,
+        (_, Requirement::Attestation { .. }) => Reason::AttestationMissing,
+    }
+}
+
+impl Verdict {
+    /// Whether every requirement is met.
+    pub fn admits(&self) -> bool {
+        !self.findings.is_empty() && self.findings.iter().all(|finding| finding.reason.is_none())
+    }
+
+    /// Returns the first unmet requirement and why.
+    pub fn first_unmet(&self) -> Option<(&Finding, Reason)> {
+        self.findings
+            .iter()
+            .find_map(|finding| finding.reason.map(|reason| (finding, reason)))
+    }
+
+    /// Returns everything that counts, once each.
+    pub fn evidence(&self) -> Vec<&Evidence> {
+        let mut evidence: Vec<_> = self.findings.iter().flat_map(|f| &f.met_by).collect();
+        evidence.sort_by_key(|evidence| evidence.bundle);
+        evidence.dedup();
+        evidence
+    }
+}
