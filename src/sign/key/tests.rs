@@ -204,8 +204,7 @@ fn a_generated_key_file_is_laid_out_as_cosigns() {
     let shape = |text: &str| {
         let json = pem::parse(text).unwrap().into_contents();
         let json = String::from_utf8(json).unwrap();
-        let strings = json.split('"').enumerate();
-        let masked = strings.map(|(_, part)| match part.len() {
+        let masked = json.split('"').map(|part| match part.len() {
             32.. => part.len().to_string(),
             _ => part.to_owned(),
         });
