@@ -19,6 +19,7 @@ pub mod limits;
 pub mod manifest;
 pub mod path;
 pub mod policy;
+pub mod predicate;
 pub mod progress;
 pub mod reference;
 pub mod referrer;
