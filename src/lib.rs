@@ -23,6 +23,7 @@ pub mod predicate;
 pub mod progress;
 pub mod reference;
 pub mod referrer;
+pub mod secret;
 pub mod sign;
 pub mod statement;
 pub mod store;
