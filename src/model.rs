@@ -1,20 +1,28 @@
 //! What a model is: its files, what is in them, and how the artifact says so.
 //!
 //! A model travels as a CNCF [ModelPack] artifact with one raw layer per file. This module knows
-//! that format ([`kind`]) and reads the headers of weight files ([`safetensors`], [`gguf`]) as far
-//! as is needed to refuse broken ones. It is pure: bytes come in through [`std::io::Read`], nothing is opened here.
+//! that format ([`mod@files`], [`config`], [`kind`]) and reads the headers of weight files
+//! ([`safetensors`], [`gguf`]) as far as is needed to refuse broken ones and to tell what they hold
+//! ([`summary`]). It is pure: bytes come in through [`std::io::Read`], nothing is opened here.
 //!
 //! A header that passes says that the file is what it claims to be, byte for byte accounted for. It
 //! does not say that the weights are good, nor that a loader with a bug of its own is safe.
 //!
 //! [ModelPack]: https://github.com/modelpack/model-spec/blob/main/docs/spec.md
 
+pub mod config;
+pub mod files;
 pub mod gguf;
 pub mod kind;
 pub mod safetensors;
+pub mod summary;
 pub mod tensor;
+mod transformers;
 
+pub use config::{ModelConfig, ModelDescriptor};
+pub use files::{ModelFile, files, layer_descriptor};
 pub use kind::{Form, Kind};
+pub use summary::{Summary, SummaryBuilder};
 
 /// The media types of ModelPack
 /// ([spec](https://github.com/modelpack/model-spec/blob/main/docs/spec.md)); those of layers are
