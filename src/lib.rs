@@ -17,6 +17,7 @@ pub mod json;
 pub mod key;
 pub mod limits;
 pub mod manifest;
+pub mod model;
 pub mod path;
 pub mod policy;
 pub mod predicate;
