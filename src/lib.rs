@@ -24,6 +24,7 @@ pub mod predicate;
 pub mod progress;
 pub mod reference;
 pub mod referrer;
+pub mod registry;
 pub mod secret;
 pub mod sign;
 pub mod statement;

@@ -95,6 +95,15 @@ pub const REDIRECTS: usize = 5;
 /// Tries of one idempotent request.
 pub const TRIES: u32 = 5;
 
+/// The longest wait between two tries that is of our own choosing.
+pub const RETRY_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest wait that a registry may ask for (`Retry-After`) before it counts as a refusal.
+pub const RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// What is read of the body that comes with a refusal.
+pub const ERROR_BODY: u64 = 64 << 10;
+
 /// Size of the pieces in which bulk data is read, hashed and written: it fits the L2 cache
 /// (larger pieces were measured to be up to four times slower).
 pub const PIECE: usize = 128 << 10;
