@@ -20,6 +20,8 @@ pub mod path;
 pub mod policy;
 pub mod progress;
 pub mod reference;
+pub mod registry;
+pub mod secret;
 pub mod sign;
 pub mod statement;
 pub mod store;

@@ -1,0 +1,4 @@
+//! Registries.
+
+pub mod auth;
+pub mod credentials;
