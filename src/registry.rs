@@ -15,6 +15,7 @@ mod answer;
 pub mod auth;
 mod blobs;
 mod challenge;
+pub mod credentials;
 mod endpoint;
 mod feed;
 mod header;
