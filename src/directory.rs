@@ -22,6 +22,15 @@ use crate::error::{Error, Reason, Result};
 /// taken from an artifact.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 
+/// The mode that directories of a model are created with, before the umask.
+pub const DIRECTORY_MODE: u32 = 0o755;
+
+/// How a directory below another is opened.
+const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
 /// Tries to remove a directory that someone may still be creating files in.
 const REMOVALS: usize = 16;
 
@@ -144,24 +153,25 @@ impl Directory {
         }
     }
 
-    /// Opens the directory `name` in this one; a symlink is refused.
-    pub fn child(&self, name: impl AsRef<OsStr>) -> Result<Self> {
-        let name = name.as_ref();
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty())
-            .map_err(|error| self.failed("open the directory", name, error))?;
+    /// Opens the directory at `path` below this one; symlinks on the way are refused.
+    pub fn child(&self, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let fd = self.at(path, |parent, name| {
+            rustix::fs::openat(parent, name, DIRECTORY_FLAGS, Mode::empty())
+        });
+        let fd = fd.map_err(|error| self.failed("open the directory", path, error))?;
         Ok(Self {
             fd,
-            path: self.path.join(name),
+            path: self.path.join(path),
         })
     }
 
-    /// Creates the directory `name` in this one and opens it.
-    pub fn create_child(&self, name: impl AsRef<OsStr>, mode: Mode) -> Result<Self> {
-        let name = name.as_ref();
-        rustix::fs::mkdirat(&self.fd, name, mode)
-            .map_err(|error| self.failed("create the directory", name, error))?;
-        self.child(name)
+    /// Creates the directory at `path`, whose parents must be there and which must not.
+    pub fn create_child(&self, path: impl AsRef<Path>, mode: u32) -> Result<()> {
+        let path = path.as_ref();
+        let mode = Mode::from_raw_mode(mode);
+        self.at(path, |parent, name| rustix::fs::mkdirat(parent, name, mode))
+            .map_err(|error| self.failed("create the directory", path, error))
     }
 
     /// Opens the regular file at `path`, all of whose names but the last must be directories.
@@ -213,7 +223,6 @@ impl Directory {
         path: &Path,
         action: impl Fn(BorrowedFd<'_>, &OsStr) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut names = path.components().map(|component| match component {
             Component::Normal(name) => Ok(name),
             _ => Err(Errno::INVAL),
@@ -222,7 +231,12 @@ impl Directory {
         let mut held: Option<OwnedFd> = None;
         for name in names {
             let parent = held.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd);
-            held = Some(rustix::fs::openat(parent, name?, flags, Mode::empty())?);
+            held = Some(rustix::fs::openat(
+                parent,
+                name?,
+                DIRECTORY_FLAGS,
+                Mode::empty(),
+            )?);
         }
         action(held.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd), last)
     }
@@ -249,7 +263,11 @@ impl Directory {
 
     /// Makes what was created, renamed and removed in this directory survive a power failure.
     pub fn sync(&self) -> Result<()> {
-        rustix::fs::fsync(&self.fd).map_err(|error| self.failed("sync", "", error))
+        match rustix::fs::fsync(&self.fd) {
+            // The file system has no such notion for directories.
+            Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+            Err(error) => Err(self.failed("sync", "", error)),
+        }
     }
 
     /// Removes whatever stands under `name`, with everything below it; symlinks are removed, not

@@ -19,6 +19,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::directory::{Directory, Kind, Stamp};
 use crate::error::{Error, Reason, Result};
+use crate::hashing::changed;
 use crate::limits;
 use crate::path::{PathSet, RESERVED, SafePath};
 use crate::selection::Selection;
@@ -33,7 +34,7 @@ pub const STAGING_PREFIX: &str = ".modelctl-staging-";
 #[derive(Debug, Clone)]
 pub struct SourceFile {
     path: SafePath,
-    size: u64,
+    stamp: Stamp,
     root: Arc<Directory>,
     /// Where its bytes are, below the root: another path than its own if it is a symlink.
     target: PathBuf,
@@ -45,9 +46,14 @@ impl SourceFile {
         &self.path
     }
 
-    /// Returns the size it had when it was found.
+    /// Returns its size.
     pub fn size(&self) -> u64 {
-        self.size
+        self.stamp.size
+    }
+
+    /// Returns the stamp it had when it was found.
+    pub fn stamp(&self) -> &Stamp {
+        &self.stamp
     }
 
     /// Returns where it is, for messages.
@@ -55,11 +61,13 @@ impl SourceFile {
         self.path.below(self.root.path())
     }
 
-    /// Opens it, and returns its stamp at this moment too.
-    pub fn open(&self) -> Result<(File, Stamp)> {
+    /// Opens it, if it is still what was found: however often it is read, it is one content.
+    pub fn open(&self) -> Result<File> {
         let file = self.root.open_file(&self.target)?;
-        let stamp = Stamp::of(&file, &self.place())?;
-        Ok((file, stamp))
+        match Stamp::of(&file, &self.place())? == self.stamp {
+            true => Ok(file),
+            false => Err(changed(&self.place())),
+        }
     }
 }
 
@@ -224,14 +232,13 @@ impl Walk<'_> {
             return Err(Error::new(Reason::ModelUnsuitable, message)
                 .hint("leave files out, or pack small ones into an archive"));
         }
-        let mut file = SourceFile {
+        let file = self.root.open_file(&target)?;
+        self.found.push(SourceFile {
+            stamp: Stamp::of(&file, &self.canonical.join(path))?,
             path: safe,
-            size: 0,
             root: Arc::clone(&self.root),
             target,
-        };
-        file.size = file.open()?.1.size;
-        self.found.push(file);
+        });
         Ok(())
     }
 }
@@ -349,7 +356,7 @@ mod tests {
         let file = &walk(&model, &Selection::default()).unwrap()[3];
         assert_eq!(file.size(), 3);
         assert_eq!(
-            std::io::read_to_string(file.open().unwrap().0).unwrap(),
+            std::io::read_to_string(file.open().unwrap()).unwrap(),
             "b/a"
         );
     }
@@ -395,7 +402,7 @@ mod tests {
         let found = walk(&model, &Selection::default()).unwrap();
         let contents: Vec<_> = found
             .iter()
-            .map(|file| std::io::read_to_string(file.open().unwrap().0).unwrap())
+            .map(|file| std::io::read_to_string(file.open().unwrap()).unwrap())
             .collect();
         assert_eq!(contents, ["a", "a", "blobs/one", "blobs/one", "blobs/one"]);
 
@@ -438,6 +445,15 @@ mod tests {
         for file in found {
             assert_eq!(file.open().unwrap_err().reason(), Reason::FileKindUnsafe);
         }
+    }
+
+    #[test]
+    fn a_file_that_changes_is_not_opened() {
+        let (_around, model) = model(&["a", "b"]);
+        let found = walk(&model, &Selection::default()).unwrap();
+        std::fs::write(model.join("b"), "x").unwrap();
+        found[0].open().unwrap();
+        assert_eq!(found[1].open().unwrap_err().reason(), Reason::FileChanged);
     }
 
     #[test]
