@@ -20,6 +20,7 @@ pub mod json;
 pub mod key;
 pub mod limits;
 pub mod manifest;
+pub mod model;
 pub mod pack;
 pub mod path;
 pub mod policy;
