@@ -128,7 +128,7 @@ impl Plan {
     pub fn assemble(&self, digests: &[Digest], options: &PackOptions) -> Result<Packed> {
         let layers: Vec<_> = std::iter::zip(&self.files, digests)
             .map(|(file, digest)| layer(file, *digest))
-            .collect::<Result<_>>()?;
+            .collect();
         if layers.len() != self.files.len() {
             return Err(Error::new(Reason::Internal, "a file was not hashed"));
         }
@@ -164,7 +164,7 @@ impl Plan {
     }
 }
 
-fn layer(file: &SourceFile, digest: Digest) -> Result<Descriptor> {
+fn layer(file: &SourceFile, digest: Digest) -> Descriptor {
     layer_descriptor(file.path(), Kind::of(file.path()), digest, file.size())
 }
 
