@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
@@ -59,25 +59,15 @@ struct Expected {
     stamp: Stamp,
 }
 
-/// What was found out about a directory, whether it is right or not.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[must_use = "a report that is not asked for admission admits nothing"]
-pub struct Report {
-    /// What the policy says of the bundles.
-    pub verdict: Verdict,
-    /// How the files differ from the manifest.
-    pub differences: Vec<Difference>,
+/// What was found to be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
     /// The files that were compared.
     pub files: usize,
     /// The files of the model that the pull had left behind.
     pub left_behind: usize,
     /// The bytes that were read again.
     pub hashed_bytes: u64,
-    #[serde(skip)]
-    place: PathBuf,
-    #[serde(skip)]
-    reference: Reference,
 }
 
 /// One way in which a directory differs from its manifest.
@@ -149,26 +139,42 @@ impl Installed {
         &self.kept.document
     }
 
+    /// Returns the manifest's digest: what was pulled.
+    pub fn digest(&self) -> &Digest {
+        self.kept.document.digest()
+    }
+
+    /// Judges the bundles that were kept: who vouches for the manifest, and is that enough.
+    pub fn judge(&self, trust: &TrustRoot, policy: &Policy) -> Verdict {
+        judge(self.digest(), &self.kept.bundles, trust, policy)
+    }
+
     /// Verifies the directory: first who vouches for the manifest, then that the files are what it
-    /// says. Ask the report for [admission](Report::admit).
+    /// says.
     pub async fn verify(
-        self,
+        &self,
         trust: &TrustRoot,
         policy: &Policy,
         depth: Depth,
-        progress: &dyn Progress,
-    ) -> Result<Report> {
-        let digest = self.kept.document.digest();
-        let verdict = judge(digest, &self.kept.bundles, trust, policy);
+        progress: Arc<dyn Progress>,
+    ) -> Result<(Verdict, Checked)> {
+        let verdict = self.judge(trust, policy);
+        match refusal(&verdict, &self.kept.reference) {
+            Some(refusal) => Err(refusal),
+            None => Ok((verdict, self.check(depth, progress).await?)),
+        }
+    }
+
+    /// Checks that the files are what the manifest says, whoever vouches for it.
+    pub async fn check(&self, depth: Depth, progress: Arc<dyn Progress>) -> Result<Checked> {
         let (differences, hashed_bytes) = self.compare(depth, progress).await?;
-        Ok(Report {
-            verdict,
-            differences,
+        if !differences.is_empty() {
+            return Err(changed(self.root.path(), &differences));
+        }
+        Ok(Checked {
             files: self.expected.len(),
             left_behind: self.left_behind,
             hashed_bytes,
-            place: self.root.path().to_owned(),
-            reference: self.kept.reference,
         })
     }
 
@@ -177,14 +183,14 @@ impl Installed {
     pub async fn compare(
         &self,
         depth: Depth,
-        progress: &dyn Progress,
+        progress: Arc<dyn Progress>,
     ) -> Result<(Vec<Difference>, u64)> {
         let root = Arc::clone(&self.root);
         let expected = Arc::clone(&self.expected);
         let added = blocking(move || added(&root, Path::new(""), &expected)).await?;
         let hashers = Hashers::default();
         let compared: Vec<_> = futures_util::stream::iter(self.expected.iter())
-            .map(|(path, expected)| self.compare_file(path, expected, depth, &hashers, progress))
+            .map(|(path, expected)| self.compare_file(path, expected, depth, &hashers, &*progress))
             .buffer_unordered(hashers.count())
             .try_collect()
             .await?;
@@ -307,21 +313,8 @@ impl Difference {
     }
 }
 
-impl Report {
-    /// Returns why the directory may not be used as what was signed, if it may not.
-    pub fn admit(&self) -> Result<()> {
-        if let Some(refusal) = refusal(&self.verdict, &self.reference) {
-            return Err(refusal);
-        }
-        match self.differences.is_empty() {
-            true => Ok(()),
-            false => Err(changed(&self.place, &self.differences)),
-        }
-    }
-}
-
 /// Says how a directory differs from what was pulled.
-pub fn changed(place: &Path, differences: &[Difference]) -> Error {
+fn changed(place: &Path, differences: &[Difference]) -> Error {
     let mut named: Vec<_> = differences
         .iter()
         .take(NAMED)

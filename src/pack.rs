@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -28,9 +29,8 @@ use crate::model::{
 };
 use crate::path::SafePath;
 use crate::progress::Progress;
-use crate::selection::Selection;
 use crate::store::RawDocument;
-use crate::walk::{SourceFile, walk};
+use crate::walk::{Selection, SourceFile, walk};
 
 /// What the end of a shard index's name is.
 const SHARD_INDEX: &str = ".safetensors.index.json";
@@ -72,12 +72,12 @@ pub struct Packed {
 pub async fn pack(
     directory: &Path,
     options: &PackOptions,
-    progress: &dyn Progress,
+    progress: Arc<dyn Progress>,
 ) -> Result<Packed> {
     let plan = Plan::read(directory, options).await?;
     let hashers = Hashers::default();
     let digests: Vec<_> = futures_util::stream::iter(plan.files())
-        .map(|file| hash(file, &hashers, progress))
+        .map(|file| hash(file, &hashers, &*progress))
         .buffered(hashers.count())
         .try_collect()
         .await?;

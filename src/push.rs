@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
@@ -23,6 +23,15 @@ use crate::pack::{PackOptions, Packed, Plan, hash};
 use crate::progress::{Progress, Silent};
 use crate::store::{RawDocument, Store};
 use crate::walk::SourceFile;
+
+/// How to push.
+#[derive(Debug, Clone)]
+pub struct PushOptions {
+    /// What to make of the directory.
+    pub pack: PackOptions,
+    /// Files on their way at once.
+    pub concurrency: usize,
+}
 
 /// What a push came to.
 #[derive(Debug, Clone)]
@@ -39,29 +48,28 @@ pub struct Pushed {
     pub total_bytes: u64,
 }
 
-/// Stores the model in `directory`, with up to `concurrency` files on their way at once.
+/// Stores the model in `directory`, whose manifest gets no tag yet.
 pub async fn push(
     store: &dyn Store,
     directory: &Path,
-    options: &PackOptions,
-    concurrency: usize,
-    progress: &dyn Progress,
+    options: &PushOptions,
+    progress: Arc<dyn Progress>,
 ) -> Result<Pushed> {
-    let plan = Plan::read(directory, options).await?;
+    let plan = Plan::read(directory, &options.pack).await?;
     let upload = Upload {
         store,
-        progress,
+        progress: &*progress,
         hashers: Hashers::default(),
         begun: Mutex::default(),
     };
     let mut sent: Vec<(usize, Sent)> = futures_util::stream::iter(plan.files().iter().enumerate())
         .map(async |(index, file)| Ok::<_, Error>((index, upload.file(file).await?)))
-        .buffer_unordered(concurrency.max(1))
+        .buffer_unordered(options.concurrency.max(1))
         .try_collect()
         .await?;
     sent.sort_unstable_by_key(|(index, _)| *index);
     let digests: Vec<_> = sent.iter().map(|(_, sent)| sent.digest).collect();
-    let packed = plan.assemble(&digests, options)?;
+    let packed = plan.assemble(&digests, &options.pack)?;
     upload.config(&packed).await?;
     store.put_manifest(&packed.document, None).await?;
 

@@ -1,5 +1,6 @@
 //! Selections: which files of a model are meant, by globs on their paths.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -13,36 +14,43 @@ use crate::path::SafePath;
 /// A pattern is matched with the whole path from the model's root: `*` and `?` stop at `/`, `**`
 /// does not, `[…]` and `{a,b}` are as in a shell. A pattern that matches a directory means
 /// everything below it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    include: Vec<String>,
-    included: GlobSet,
-    excluded: GlobSet,
+    /// What to take.
+    pub include: Vec<String>,
+    /// What to leave, whatever `include` says.
+    pub exclude: Vec<String>,
 }
 
 impl Selection {
-    /// Returns the selection by these patterns, each of which must be able to match something.
-    pub fn new(include: Vec<String>, exclude: Vec<String>) -> Result<Self> {
-        Ok(Self {
-            included: compile(&include)?,
-            excluded: compile(&exclude)?,
-            include,
+    /// Reads the patterns, each of which must be able to match something.
+    pub fn read(&self) -> Result<Selector> {
+        Ok(Selector {
+            included: compile(&self.include)?,
+            excluded: compile(&self.exclude)?,
+            spelled: self.include.iter().cloned().collect(),
         })
     }
+}
 
+/// A [`Selection`] whose patterns were read.
+#[derive(Debug, Clone)]
+pub struct Selector {
+    included: GlobSet,
+    excluded: GlobSet,
+    spelled: BTreeSet<String>,
+}
+
+impl Selector {
     /// Whether `path` is meant.
     pub fn selects(&self, path: &SafePath) -> bool {
-        self.includes(Path::new(path.as_str())) && !self.excludes(Path::new(path.as_str()))
-    }
-
-    /// Whether every path is meant.
-    pub fn is_all(&self) -> bool {
-        self.include.is_empty() && self.excluded.is_empty()
+        let path = Path::new(path.as_str());
+        self.includes(path) && !self.excludes(path)
     }
 
     /// Whether an `include`, or the absence of any, means `path`.
     pub fn includes(&self, path: &Path) -> bool {
-        self.include.is_empty() || self.included.is_match(path)
+        self.included.is_empty() || self.included.is_match(path)
     }
 
     /// Whether an `exclude` means `path`, or the directory `path` and so everything below it.
@@ -53,7 +61,7 @@ impl Selection {
     /// Whether an `include` spells out exactly `path`: that much intent is asked for before a file
     /// that looks like a secret is touched.
     pub fn spells(&self, path: &SafePath) -> bool {
-        self.include.iter().any(|pattern| pattern == path.as_str())
+        self.spelled.contains(path.as_str())
     }
 }
 
@@ -92,9 +100,13 @@ fn invalid(pattern: &str, why: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn selection(include: &[&str], exclude: &[&str]) -> Result<Selection> {
+    fn selector(include: &[&str], exclude: &[&str]) -> Result<Selector> {
         let owned = |patterns: &[&str]| patterns.iter().map(|p| (*p).to_owned()).collect();
-        Selection::new(owned(include), owned(exclude))
+        let selection = Selection {
+            include: owned(include),
+            exclude: owned(exclude),
+        };
+        selection.read()
     }
 
     #[test]
@@ -132,16 +144,16 @@ mod tests {
             (&["**"], &[".*"], &["a", "b/.c"], &[".env", ".git/x"]),
         ];
         for (include, exclude, selected, left) in cases {
-            let selection = selection(include, exclude).unwrap();
+            let selector = selector(include, exclude).unwrap();
             for path in selected {
                 assert!(
-                    selection.selects(&path.parse().unwrap()),
+                    selector.selects(&path.parse().unwrap()),
                     "{include:?} {path}"
                 );
             }
             for path in left {
                 assert!(
-                    !selection.selects(&path.parse().unwrap()),
+                    !selector.selects(&path.parse().unwrap()),
                     "{include:?} {path}"
                 );
             }
@@ -154,7 +166,7 @@ mod tests {
             "", "/", "/a", "./a", "../a", "a/../b", "a//b", "[a", "{a", "a{b,c",
         ] {
             for (include, exclude) in [(vec![bad], vec![]), (vec!["a"], vec![bad])] {
-                let error = selection(&include, &exclude).expect_err(bad);
+                let error = selector(&include, &exclude).expect_err(bad);
                 assert_eq!(error.reason(), Reason::PatternInvalid, "{bad:?}");
             }
         }
@@ -162,11 +174,11 @@ mod tests {
 
     #[test]
     fn only_a_path_written_out_is_spelled() {
-        let selection = selection(&["**", ".env", "keys/*.key", "certs"], &[]).unwrap();
-        assert!(selection.spells(&".env".parse().unwrap()));
+        let selector = selector(&["**", ".env", "keys/*.key", "certs"], &[]).unwrap();
+        assert!(selector.spells(&".env".parse().unwrap()));
         for path in ["keys/a.key", "certs/a.pem", "sub/.env"] {
-            assert!(selection.selects(&path.parse().unwrap()));
-            assert!(!selection.spells(&path.parse().unwrap()), "{path}");
+            assert!(selector.selects(&path.parse().unwrap()));
+            assert!(!selector.spells(&path.parse().unwrap()), "{path}");
         }
     }
 }

@@ -21,11 +21,11 @@ use crate::error::{Error, Reason, Result};
 use crate::model::{Form, ModelFile, files};
 use crate::progress::Progress;
 use crate::receipt::{BUNDLES, InstalledFile, Kept};
-use crate::selection::Selection;
 use crate::store::Store;
 use crate::unpack::staging::{Staging, sweep};
 use crate::unpack::target::Target;
 use crate::verify::{Artifact, Verified};
+use crate::walk::Selection;
 
 /// What to do with a directory that stands at the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +70,14 @@ pub async fn pull(
     artifact: &Verified<Artifact>,
     target: &Path,
     options: &PullOptions,
-    progress: &dyn Progress,
+    progress: Arc<dyn Progress>,
 ) -> Result<Pulled> {
     let (chosen, all) = choose(artifact.value(), &options.selection)?;
     let bytes = chosen
         .iter()
         .fold(0_u64, |sum, file| sum.saturating_add(file.descriptor.size));
-    let staging = prepare(target, options.existing, &chosen, bytes, progress).await?;
-    let installed = fetch(store, &staging, &chosen, options.concurrency, progress).await?;
+    let staging = prepare(target, options.existing, &chosen, bytes, &*progress).await?;
+    let installed = fetch(store, &staging, &chosen, options.concurrency, &*progress).await?;
 
     let left_behind = all - chosen.len();
     let version = &options.tool_version;
@@ -110,9 +110,10 @@ fn choose(artifact: &Artifact, selection: &Selection) -> Result<(Vec<ModelFile>,
         .document()
         .clone()
         .into_manifest(&what)?;
+    let selector = selection.read()?;
     let mut chosen = files(&manifest).map_err(|error| error.at(&what))?;
     let all = chosen.len();
-    chosen.retain(|file| selection.selects(&file.path));
+    chosen.retain(|file| selector.selects(&file.path));
     if chosen.is_empty() {
         let message = format!("the selection leaves nothing of the {all} files of {what}");
         return Err(Error::new(Reason::FileNotFound, message)

@@ -22,7 +22,9 @@ use crate::error::{Error, Reason, Result};
 use crate::hashing::changed;
 use crate::limits;
 use crate::path::{PathSet, RESERVED, SafePath};
-use crate::selection::Selection;
+use crate::selection::Selector;
+
+pub use crate::selection::Selection;
 
 /// The file at the root that says what to leave out.
 pub const IGNORE_FILE: &str = ".modelignore";
@@ -79,7 +81,7 @@ pub fn walk(directory: &Path, selection: &Selection) -> Result<Vec<SourceFile>> 
         ignores: read_ignores(&root)?,
         root: Arc::clone(&root),
         canonical,
-        selection,
+        selector: selection.read()?,
         paths: PathSet::default(),
         found: Vec::new(),
     };
@@ -135,17 +137,17 @@ fn read_ignores(root: &Directory) -> Result<Gitignore> {
         .map_err(|error| invalid("cannot be understood".to_owned()).because(error))
 }
 
-struct Walk<'a> {
+struct Walk {
     root: Arc<Directory>,
     /// The root's real path, to tell where symlinks lead.
     canonical: PathBuf,
-    selection: &'a Selection,
+    selector: Selector,
     ignores: Gitignore,
     paths: PathSet,
     found: Vec<SourceFile>,
 }
 
-impl Walk<'_> {
+impl Walk {
     fn visit(&mut self, directory: &Directory, path: &Path) -> Result<()> {
         if path.components().count() > limits::PATH_DEPTH {
             return Err(refused(Reason::PathUnsafe, path, "is nested too deeply"));
@@ -158,7 +160,7 @@ impl Walk<'_> {
             match kind {
                 Kind::Directory => self.visit(&directory.child(&name)?, &path)?,
                 Kind::Symlink => self.follow(&path)?,
-                _ if !self.selection.includes(&path) => {}
+                _ if !self.selector.includes(&path) => {}
                 Kind::File => self.add(&path, path.clone())?,
                 Kind::Special => {
                     let why = format!("is a {kind}");
@@ -173,7 +175,7 @@ impl Walk<'_> {
         let is_directory = kind == Kind::Directory;
         is_built_in(path)
             || self.ignores.matched(path, is_directory).is_ignore()
-            || self.selection.excludes(path)
+            || self.selector.excludes(path)
     }
 
     /// Adds the file that a symlink finally leads to, if that is one of the model's own.
@@ -181,7 +183,7 @@ impl Walk<'_> {
         let place = self.canonical.join(path);
         // Whether a link to a directory is included depends on what is in it; so it is not left
         // out for its own name.
-        if !self.selection.includes(path) && !place.is_dir() {
+        if !self.selector.includes(path) && !place.is_dir() {
             return Ok(());
         }
         let refused = |why: &str| refused(Reason::FileKindUnsafe, path, why);
@@ -215,7 +217,7 @@ impl Walk<'_> {
             }
         };
         let secret = looks_secret(path) || looks_secret(&target);
-        if secret && !self.selection.spells(&safe) {
+        if secret && !self.selector.spells(&safe) {
             return Err(refused(
                 Reason::FileKindUnsafe,
                 path,
@@ -314,7 +316,10 @@ mod tests {
 
     fn selection(include: &[&str], exclude: &[&str]) -> Selection {
         let owned = |patterns: &[&str]| patterns.iter().map(|p| (*p).to_owned()).collect();
-        Selection::new(owned(include), owned(exclude)).unwrap()
+        Selection {
+            include: owned(include),
+            exclude: owned(exclude),
+        }
     }
 
     fn refusal(model: &Path, selection: &Selection) -> Reason {

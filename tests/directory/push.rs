@@ -10,17 +10,24 @@ use modelctl::error::{Error, Reason};
 use modelctl::limits;
 use modelctl::manifest::{Document, annotation};
 use modelctl::pack::{PackOptions, Plan, pack};
-use modelctl::progress::Silent;
-use modelctl::push::{Pushed, push};
+use modelctl::progress::silent;
+use modelctl::push::{PushOptions, Pushed, push};
 use modelctl::reference::Selector;
-use modelctl::selection::Selection;
 use modelctl::store::Store;
+use modelctl::walk::Selection;
 
 use crate::memory::Memory;
 use crate::model::{files, safetensors, write};
 
 async fn push_to(store: &Memory, directory: &Path) -> Result<Pushed, Error> {
-    push(store, directory, &PackOptions::default(), 3, &Silent).await
+    push(store, directory, &options(3), silent()).await
+}
+
+fn options(concurrency: usize) -> PushOptions {
+    PushOptions {
+        pack: PackOptions::default(),
+        concurrency,
+    }
 }
 
 fn model() -> tempfile::TempDir {
@@ -117,13 +124,13 @@ async fn the_same_files_give_the_same_digest_anywhere() {
     let first = push_to(&store, one.path()).await.unwrap();
     let second = push_to(&store, &other).await.unwrap();
     assert_eq!(first.document.bytes(), second.document.bytes());
-    let packed = pack(&other, &PackOptions::default(), &Silent)
+    let packed = pack(&other, &PackOptions::default(), silent())
         .await
         .unwrap();
     assert_eq!(packed.document.digest(), first.document.digest());
 
     std::fs::write(other.join("tokenizer/empty"), "x").unwrap();
-    let changed = pack(&other, &PackOptions::default(), &Silent)
+    let changed = pack(&other, &PackOptions::default(), silent())
         .await
         .unwrap();
     assert_ne!(changed.document.digest(), first.document.digest());
@@ -143,7 +150,7 @@ async fn only_what_the_user_says_is_said_about_it() {
     let packed = pack(
         model.path(),
         &options(std::slice::from_ref(&licence)),
-        &Silent,
+        silent(),
     )
     .await
     .unwrap();
@@ -159,7 +166,7 @@ async fn only_what_the_user_says_is_said_about_it() {
     );
 
     let own = said(annotation::CREATED, "2020-01-01T00:00:00Z");
-    let packed = pack(model.path(), &options(std::slice::from_ref(&own)), &Silent)
+    let packed = pack(model.path(), &options(std::slice::from_ref(&own)), silent())
         .await
         .unwrap();
     let Document::Manifest(manifest) = packed.document.document() else {
@@ -297,11 +304,12 @@ async fn no_more_files_are_on_their_way_than_was_asked_for() {
             open.1 = open.1.max(open.0);
             Ok(())
         });
-        let options = PackOptions {
-            selection: Selection::new(vec!["*.txt".to_owned()], vec![]).unwrap(),
-            ..PackOptions::default()
+        let mut options = options(concurrency);
+        options.pack.selection = Selection {
+            include: vec!["*.txt".to_owned()],
+            exclude: Vec::new(),
         };
-        push(&store, model.path(), &options, concurrency, &Silent)
+        push(&store, model.path(), &options, silent())
             .await
             .unwrap();
         let most = open.lock().unwrap().1;
