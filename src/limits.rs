@@ -23,6 +23,9 @@ pub const BUNDLES_TOTAL: u64 = 64 << 20;
 /// A token, an error body, a tag list page: small by nature.
 pub const SMALL_BODY: u64 = 1 << 20;
 
+/// The receipt of a pulled model: it says less about each file than the manifest does.
+pub const RECEIPT: u64 = 8 << 20;
+
 /// Pages of one paginated list: a `Link` that goes round in circles ends here.
 pub const PAGES: usize = 64;
 
