@@ -64,6 +64,19 @@ pub const SAFETENSORS_HEADER: u64 = 16 << 20;
 /// The header of a GGUF file: tokenizer vocabularies make honest ones tens of megabytes.
 pub const GGUF_HEADER: u64 = 512 << 20;
 
+/// Entries of a GGUF file, and its tensors: the largest models have some ten thousand.
+pub const GGUF_ENTRIES: u64 = 1_000_000;
+
+/// A string in a GGUF file: a chat template is the longest honest one.
+pub const GGUF_STRING: u64 = 16 << 20;
+
+/// Elements of an array in a GGUF file: a vocabulary is the longest honest one.
+pub const GGUF_ARRAY: u64 = 16 << 20;
+
+/// The list that says which shard holds which tensor: models with many experts make honest ones
+/// tens of megabytes.
+pub const SHARD_INDEX: u64 = 64 << 20;
+
 /// A key, certificate, ignore or configuration file on the local disk.
 pub const LOCAL_FILE: u64 = 1 << 20;
 
@@ -87,6 +100,15 @@ pub const REDIRECTS: usize = 5;
 
 /// Tries of one idempotent request.
 pub const TRIES: u32 = 5;
+
+/// The longest wait between two tries that is of our own choosing.
+pub const RETRY_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest wait that a registry may ask for (`Retry-After`) before it counts as a refusal.
+pub const RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// What is read of the body that comes with a refusal.
+pub const ERROR_BODY: u64 = 64 << 10;
 
 /// Size of the pieces in which bulk data is read, hashed and written: it fits the L2 cache
 /// (larger pieces were measured to be up to four times slower).
