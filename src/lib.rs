@@ -11,6 +11,7 @@
 pub mod attest;
 pub mod blob;
 pub mod bundle;
+pub mod copy;
 pub mod digest;
 pub mod directory;
 pub mod error;

@@ -48,6 +48,12 @@ pub const SUBJECTS: usize = 1024;
 /// Depth of a walk through referrers of referrers.
 pub const REFERRER_DEPTH: usize = 4;
 
+/// Depth of a walk through indexes of indexes.
+pub const INDEX_DEPTH: usize = 4;
+
+/// All manifests of one copy together: they are held until the last one is known to be right.
+pub const DOCUMENTS_TOTAL: u64 = 64 << 20;
+
 /// Bytes of a relative path, and of one component of it.
 pub const PATH_BYTES: usize = 1024;
 /// Bytes of one component of a path: the limit of every common file system.
