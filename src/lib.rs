@@ -11,6 +11,7 @@
 pub mod attest;
 pub mod blob;
 pub mod bundle;
+pub mod copy;
 pub mod digest;
 pub mod directory;
 pub mod error;
@@ -30,6 +31,7 @@ pub mod push;
 pub mod receipt;
 pub mod reference;
 pub mod referrer;
+pub mod registry;
 pub mod secret;
 pub mod selection;
 pub mod sign;

@@ -48,6 +48,12 @@ pub const SUBJECTS: usize = 1024;
 /// Depth of a walk through referrers of referrers.
 pub const REFERRER_DEPTH: usize = 4;
 
+/// Depth of a walk through indexes of indexes.
+pub const INDEX_DEPTH: usize = 4;
+
+/// All manifests of one copy together: they are held until the last one is known to be right.
+pub const DOCUMENTS_TOTAL: u64 = 64 << 20;
+
 /// Bytes of a relative path, and of one component of it.
 pub const PATH_BYTES: usize = 1024;
 /// Bytes of one component of a path: the limit of every common file system.
@@ -97,6 +103,15 @@ pub const REDIRECTS: usize = 5;
 
 /// Tries of one idempotent request.
 pub const TRIES: u32 = 5;
+
+/// The longest wait between two tries that is of our own choosing.
+pub const RETRY_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest wait that a registry may ask for (`Retry-After`) before it counts as a refusal.
+pub const RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// What is read of the body that comes with a refusal.
+pub const ERROR_BODY: u64 = 64 << 10;
 
 /// Size of the pieces in which bulk data is read, hashed and written: it fits the L2 cache
 /// (larger pieces were measured to be up to four times slower).
