@@ -44,9 +44,9 @@ fn a_wrong_password_is_refused_and_never_shown() {
     let push = format!("modelctl push {model} ./model --ca-file ca.crt");
     let account = format!("--username {USER} --password-stdin");
     let refused = lab.run_with_input(format!("{push} {account}"), "guess-4711");
-    let refused = refused.is_refused(6, "unauthorised");
+    let refused = refused.refuses(6, "unauthorised");
     assert!(!refused.to_string().contains("guess-4711"), "{refused}");
-    lab.run(&push).is_refused(6, "unauthorised");
+    lab.run(&push).refuses(6, "unauthorised");
     lab.run_with_input(format!("{push} {account}"), PASSWORD)
         .succeeds();
 }
@@ -63,7 +63,7 @@ fn an_unknown_ca_is_no_reason_to_fall_back_to_plain_http() {
         format!("modelctl push {model} ./model --ca-file other.crt {account}"),
         PASSWORD,
     )
-    .is_refused(7, "tls");
+    .refuses(7, "tls");
     lab.run_with_input(
         format!("modelctl push {model} ./model --ca-file ca.crt {account}"),
         PASSWORD,
@@ -81,13 +81,13 @@ fn login_keeps_the_account_and_logout_forgets_it() {
     let login = format!("modelctl login {} --ca-file ca.crt", registry.host());
     let login = format!("{login} --username {USER} --password-stdin");
     lab.run_with_input(&login, "guess-4711")
-        .is_refused(6, "unauthorised");
-    lab.run(&push).is_refused(6, "unauthorised");
+        .refuses(6, "unauthorised");
+    lab.run(&push).refuses(6, "unauthorised");
     lab.run_with_input(&login, PASSWORD).succeeds();
     lab.run(&push).succeeds();
     lab.run(format!("modelctl logout {}", registry.host()))
         .succeeds();
-    lab.run(&push).is_refused(6, "unauthorised");
+    lab.run(&push).refuses(6, "unauthorised");
 }
 
 #[test]
@@ -146,10 +146,10 @@ fn bearer_tokens_let_everyone_pull_and_the_user_push() {
     keys::write_pair(&lab, "release");
     let model = registry.reference("acme/bert:v1");
     let push = format!("modelctl push {model} ./model --sign --key release.key");
-    lab.run(&push).is_refused(6, "unauthorised");
+    lab.run(&push).refuses(6, "unauthorised");
     let account = format!("--username {USER} --password-stdin");
     lab.run_with_input(format!("{push} {account}"), "guess-4711")
-        .is_refused(6, "unauthorised");
+        .refuses(6, "unauthorised");
     lab.run_with_input(format!("{push} {account}"), PASSWORD)
         .succeeds();
     lab.run(format!(

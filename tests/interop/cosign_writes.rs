@@ -45,7 +45,7 @@ fn modelctl_accepts_what_cosign_signed_and_attested() {
         lab.run(format!(
             "modelctl verify {pinned} --key cosign.pub --require slsaprovenance1"
         ))
-        .is_refused(3, "attestation-missing");
+        .refuses(3, "attestation-missing");
         attest(&lab, &pinned);
         lab.run(format!(
             "modelctl verify {pinned} --key cosign.pub --require slsaprovenance1"
@@ -95,13 +95,13 @@ fn a_stranger_is_refused_and_nothing_is_written() {
         lab.run(format!(
             "modelctl pull {pinned} ./refused --verify --key cosign.pub"
         ))
-        .is_refused(3, "signature-missing");
+        .refuses(3, "signature-missing");
         sign(&lab, &pinned);
         let before = names(&lab);
         lab.run(format!(
             "modelctl pull {pinned} ./refused --verify --key stranger.pub"
         ))
-        .is_refused(3, "untrusted-signer");
+        .refuses(3, "untrusted-signer");
         assert_eq!(names(&lab), before, "a refused pull leaves nothing behind");
         lab.run(format!("modelctl verify {pinned} --key cosign.pub"))
             .succeeds();
@@ -130,7 +130,7 @@ fn an_attestation_alone_is_no_signature_whatever_cosign_says() {
         ))
         .succeeds();
         lab.run(format!("modelctl verify {pinned} --key cosign.pub"))
-            .is_refused(3, "signature-missing");
+            .refuses(3, "signature-missing");
         sign(&lab, &pinned);
         lab.run(format!("modelctl verify {pinned} --key cosign.pub"))
             .succeeds();

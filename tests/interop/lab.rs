@@ -179,7 +179,7 @@ impl Outcome {
     }
 
     /// Asserts modelctl's exit code and the stable reason that it names.
-    pub(crate) fn is_refused(self, code: i32, reason: &str) -> Self {
+    pub(crate) fn refuses(self, code: i32, reason: &str) -> Self {
         assert_eq!(
             self.status.code(),
             Some(code),

@@ -31,7 +31,7 @@ pub(crate) fn write_large(directory: &Path, total: u64) {
 fn write_weights(path: &Path, tensor: &str, bytes: u64) {
     let entry = serde_json::json!({"dtype": "U8", "shape": [bytes], "data_offsets": [0, bytes]});
     let mut header = serde_json::json!({ tensor: entry }).to_string();
-    while header.len() % 8 != 0 {
+    while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
     let length = header.len() as u64;

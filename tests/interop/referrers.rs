@@ -68,7 +68,7 @@ fn what_oras_attached_is_shown_but_proves_nothing() {
         attach_sbom(&lab, &pinned);
         assert_eq!(types_by_modelctl(&lab, &pinned), [SBOM]);
         lab.run(format!("modelctl verify {pinned} --key release.pub"))
-            .is_refused(3, "signature-missing");
+            .refuses(3, "signature-missing");
         lab.run(format!("modelctl sign {pinned} --key release.key"))
             .succeeds();
         lab.run(format!("modelctl verify {pinned} --key release.pub"))
@@ -89,7 +89,7 @@ fn what_notation_signed_is_shown_but_no_trusted_key_made_it() {
         sign_with_notation(&lab, &pinned);
         assert_eq!(types_by_modelctl(&lab, &pinned), [NOTATION]);
         lab.run(format!("modelctl verify {pinned} --key release.pub"))
-            .is_refused(3, "signature-missing");
+            .refuses(3, "signature-missing");
         lab.run(format!("modelctl sign {pinned} --key release.key"))
             .succeeds();
         lab.run(format!("modelctl verify {pinned} --key release.pub"))

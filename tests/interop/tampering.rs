@@ -42,7 +42,7 @@ fn an_altered_layer_is_refused_and_nothing_appears() {
     for pull in ["--verify --key release.pub", ""] {
         flip(&layer);
         lab.run(format!("modelctl pull {model} ./pulled {pull}"))
-            .is_refused(4, "digest-mismatch");
+            .refuses(4, "digest-mismatch");
         assert!(!lab.path("pulled").exists());
         flip(&layer);
         lab.run(format!("modelctl pull {model} ./pulled {pull}"))
@@ -66,7 +66,7 @@ fn an_altered_manifest_is_refused_by_its_digest() {
 
     fs::write(&manifest, altered).unwrap();
     lab.run(format!("modelctl pull {pinned} ./pulled"))
-        .is_refused(4, "digest-mismatch");
+        .refuses(4, "digest-mismatch");
     assert!(!lab.path("pulled").exists());
     fs::write(&manifest, text).unwrap();
     lab.run(format!("modelctl pull {pinned} ./pulled"))
