@@ -65,14 +65,9 @@ fn a_large_model_takes_no_more_memory_than_a_small_one() {
     model::write_large(&lab.path("large"), gigabytes << 30);
     let name = registry.reference("acme/large:v1");
 
-    let push = peak(
-        &lab,
-        &format!("push {name} ./large --sign --key release.key"),
-    );
-    let pull = peak(
-        &lab,
-        &format!("pull {name} ./pulled --verify --key release.pub"),
-    );
+    let eight = "--concurrency 8";
+    let push = peak(&lab, &format!("push {name} ./large --sign --key release.key {eight}"));
+    let pull = peak(&lab, &format!("pull {name} ./pulled --verify --key release.pub {eight}"));
     assert_same_files(&lab.path("large"), &lab.path("pulled"));
     peers::say(&format!(
         "{gigabytes} GiB: push peaks at {push} KiB, pull at {pull} KiB"
