@@ -66,8 +66,14 @@ fn a_large_model_takes_no_more_memory_than_a_small_one() {
     let name = registry.reference("acme/large:v1");
 
     let eight = "--concurrency 8";
-    let push = peak(&lab, &format!("push {name} ./large --sign --key release.key {eight}"));
-    let pull = peak(&lab, &format!("pull {name} ./pulled --verify --key release.pub {eight}"));
+    let push = peak(
+        &lab,
+        &format!("push {name} ./large --sign --key release.key {eight}"),
+    );
+    let pull = peak(
+        &lab,
+        &format!("pull {name} ./pulled --verify --key release.pub {eight}"),
+    );
     assert_same_files(&lab.path("large"), &lab.path("pulled"));
     peers::say(&format!(
         "{gigabytes} GiB: push peaks at {push} KiB, pull at {pull} KiB"
