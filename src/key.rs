@@ -3,12 +3,16 @@
 //! Algorithms are an allow-list chosen by the key, never by the signature: ECDSA P-256 and P-384,
 //! Ed25519, RSA of 2048 to 8192 bits (PKCS#1 v1.5).
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use aws_lc_rs::signature as lc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use spki::der::asn1::ObjectIdentifier;
+use spki::der::asn1::{BitString, ObjectIdentifier};
 use spki::der::{Decode, Encode};
 use spki::{SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
 
@@ -18,11 +22,25 @@ use crate::error::{Error, Reason, Result};
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
 
 /// The label of a public key in a PEM file.
 const PEM_LABEL: &str = "PUBLIC KEY";
+
+/// The first byte of a point that is not compressed (SEC 1, section 2.3.3).
+const UNCOMPRESSED: u8 = 4;
+
+/// The sizes of RSA keys that can verify.
+const RSA_BITS: RangeInclusive<u32> = 2048..=8192;
+
+/// What every refusal of a kind of key advises.
+pub(crate) const SUPPORTED: &str =
+    "supported are ECDSA P-256 and P-384, Ed25519, and RSA of 2048 to 8192 bits";
 
 /// What kind of key it is, and so how it signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +54,28 @@ pub enum Algorithm {
     Ed25519,
     /// RSA PKCS#1 v1.5 with SHA-256; SHA-384 and SHA-512 are accepted too.
     Rsa,
+}
+
+impl Algorithm {
+    /// Returns what a key's AlgorithmIdentifier says, in a public or a private key.
+    pub(crate) fn identified_by(identifier: &spki::AlgorithmIdentifierRef<'_>) -> Result<Self> {
+        let curve = identifier.parameters.and_then(|any| any.decode_as().ok());
+        let other = match (identifier.oid, curve) {
+            (EC_PUBLIC_KEY, Some(P256)) => return Ok(Self::EcdsaP256),
+            (EC_PUBLIC_KEY, Some(P384)) => return Ok(Self::EcdsaP384),
+            (ED25519, None) => return Ok(Self::Ed25519),
+            (RSA, _) => return Ok(Self::Rsa),
+            (EC_PUBLIC_KEY, Some(P521)) => "ECDSA P-521".to_owned(),
+            (EC_PUBLIC_KEY, Some(curve)) => format!("ECDSA on the curve {curve}"),
+            (EC_PUBLIC_KEY, None) => "ECDSA on a curve without a name".to_owned(),
+            (RSA_PSS, _) => "RSA-PSS".to_owned(),
+            (X25519, _) => "X25519, which cannot sign".to_owned(),
+            (DSA, _) => "DSA".to_owned(),
+            (oid, _) => format!("algorithm {oid}"),
+        };
+        let message = format!("the key is of an unsupported kind: {other}");
+        Err(Error::new(Reason::KeyInvalid, message).hint(SUPPORTED))
+    }
 }
 
 impl fmt::Display for Algorithm {
@@ -62,83 +102,80 @@ pub struct PublicKey {
 impl PublicKey {
     /// Reads a PEM file with one `PUBLIC KEY`; `what` names it in errors.
     pub fn from_pem(text: &[u8], what: &str) -> Result<Self> {
-        let invalid = |why: &str| Error::new(Reason::KeyInvalid, format!("`{what}` {why}"));
-        let mut sections = pem::parse_many(text)
-            .map_err(|error| invalid("is not a PEM file").because(error))?
-            .into_iter();
-        let (Some(section), None) = (sections.next(), sections.next()) else {
-            return Err(invalid("must hold exactly one PEM section"));
+        let place = format!("`{what}`");
+        let sections = pem_sections(text).map_err(|error| error.at(&place))?;
+        let [section] = sections.as_slice() else {
+            let message = format!("{place} must hold exactly one PEM section");
+            return Err(Error::new(Reason::KeyInvalid, message));
         };
         match section.tag() {
-            PEM_LABEL => Self::from_spki(section.contents()).map_err(|error| error.at(what)),
-            tag if tag.ends_with("PRIVATE KEY") => Err(invalid("is a private key")
-                .hint("verification takes the public key: the `.pub` file beside it")),
-            tag => Err(invalid(&format!("holds a {tag:?}, not a {PEM_LABEL:?}"))),
+            PEM_LABEL => Self::from_spki(section.contents()),
+            other => Err(not_a_public_key(other)),
         }
+        .map_err(|error| error.at(&place))
     }
 
-    /// Reads a SubjectPublicKeyInfo in DER.
+    /// Reads a SubjectPublicKeyInfo in DER
+    /// ([RFC 5280, section 4.1](https://www.rfc-editor.org/rfc/rfc5280#section-4.1)).
     pub fn from_spki(der: &[u8]) -> Result<Self> {
-        let unsupported = || {
-            Error::new(
-                Reason::KeyInvalid,
-                "the public key is of an unsupported kind",
-            )
-            .hint("supported are ECDSA P-256 and P-384, Ed25519, and RSA of 2048 to 8192 bits")
-        };
-        let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|error| {
-            Error::new(Reason::KeyInvalid, "the public key is malformed").because(error)
-        })?;
-        let curve = info
-            .algorithm
-            .parameters
-            .and_then(|any| any.decode_as().ok());
-        let algorithm = match (info.algorithm.oid, curve) {
-            (EC_PUBLIC_KEY, Some(P256)) => Algorithm::EcdsaP256,
-            (EC_PUBLIC_KEY, Some(P384)) => Algorithm::EcdsaP384,
-            (ED25519, None) => Algorithm::Ed25519,
-            (RSA, _) => Algorithm::Rsa,
-            _ => return Err(unsupported()),
-        };
-        let bits = info
-            .subject_public_key
-            .as_bytes()
-            .ok_or_else(unsupported)?
-            .to_vec();
-        let key = Self {
-            algorithm,
-            spki: der.to_vec(),
-            bits,
-        };
-        if key
-            .schemes()
-            .iter()
-            .any(|scheme| lc::ParsedPublicKey::new(*scheme, &key.bits).is_err())
-        {
-            return Err(unsupported());
+        let info = SubjectPublicKeyInfoRef::from_der(der).map_err(malformed)?;
+        let algorithm = Algorithm::identified_by(&info.algorithm)?;
+        let key = Self::from_bits(algorithm, info.subject_public_key.raw_bytes())?;
+        // A key is named by the hash of its encoding, so there must be only one.
+        if key.spki != der {
+            let message = "the public key is not encoded as usual";
+            return Err(Error::new(Reason::KeyInvalid, message)
+                .hint("write it anew with `openssl pkey -pubin -in KEY -out NEW`"));
         }
         Ok(key)
     }
 
     /// Returns the key whose bits are `bits`, as a private key's public half comes.
     pub fn from_bits(algorithm: Algorithm, bits: &[u8]) -> Result<Self> {
-        let (oid, curve) = match algorithm {
-            Algorithm::EcdsaP256 => (EC_PUBLIC_KEY, Some(spki::der::Any::from(P256))),
-            Algorithm::EcdsaP384 => (EC_PUBLIC_KEY, Some(spki::der::Any::from(P384))),
-            Algorithm::Ed25519 => (ED25519, None),
-            Algorithm::Rsa => (RSA, Some(spki::der::Any::null())),
+        use spki::der::Any;
+        let (oid, parameters, is_point) = match algorithm {
+            Algorithm::EcdsaP256 => (EC_PUBLIC_KEY, Some(Any::from(P256)), true),
+            Algorithm::EcdsaP384 => (EC_PUBLIC_KEY, Some(Any::from(P384)), true),
+            Algorithm::Ed25519 => (ED25519, None, false),
+            Algorithm::Rsa => (RSA, Some(Any::null()), false),
         };
-        let malformed = |error: spki::der::Error| {
-            Error::new(Reason::KeyInvalid, "the public key is malformed").because(error)
-        };
+        if is_point && bits.first() != Some(&UNCOMPRESSED) {
+            let message = "the public key is a compressed point";
+            return Err(Error::new(Reason::KeyInvalid, message).hint(
+                "write it anew with `openssl ec -pubin -in KEY -conv_form uncompressed -out NEW`",
+            ));
+        }
         let info = SubjectPublicKeyInfoOwned {
-            algorithm: spki::AlgorithmIdentifier {
-                oid,
-                parameters: curve,
-            },
-            subject_public_key: spki::der::asn1::BitString::from_bytes(bits).map_err(malformed)?,
+            algorithm: spki::AlgorithmIdentifier { oid, parameters },
+            subject_public_key: BitString::from_bytes(bits).map_err(malformed)?,
         };
-        Self::from_spki(&info.to_der().map_err(malformed)?)
+        let key = Self {
+            algorithm,
+            spki: info.to_der().map_err(malformed)?,
+            bits: bits.to_vec(),
+        };
+        key.check_usable()?;
+        Ok(key)
+    }
+
+    /// Refuses a key that nothing could be verified with: a point beside its curve, an RSA key
+    /// that is too short or too long. The crypto library would say so only at every signature, and
+    /// takes a whole SubjectPublicKeyInfo for the bits in one.
+    fn check_usable(&self) -> Result<()> {
+        let is_of_right_size = match self.algorithm {
+            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 => true,
+            Algorithm::Ed25519 => self.bits.len() == lc::ED25519_PUBLIC_KEY_LEN,
+            Algorithm::Rsa => lc::RsaParameters::public_modulus_len(&self.bits)
+                .is_ok_and(|bits| RSA_BITS.contains(&bits)),
+        };
+        let mut schemes = self.schemes().iter();
+        if !is_of_right_size
+            || schemes.any(|scheme| lc::ParsedPublicKey::new(*scheme, &self.bits).is_err())
+        {
+            let message = format!("the {} key is malformed or too weak", self.algorithm);
+            return Err(Error::new(Reason::KeyInvalid, message).hint(SUPPORTED));
+        }
+        Ok(())
     }
 
     /// Returns what kind of key it is.
@@ -199,4 +236,49 @@ impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.algorithm, self.fingerprint())
     }
+}
+
+/// Returns the sections of a PEM file, of which there must be one at least.
+pub(crate) fn pem_sections(text: &[u8]) -> Result<Vec<pem::Pem>> {
+    let invalid = Error::new(Reason::KeyInvalid, "this is not a PEM file");
+    match pem::parse_many(text) {
+        Ok(sections) if !sections.is_empty() => Ok(sections),
+        Ok(_) if text.starts_with(b"ssh-") || text.starts_with(b"ecdsa-sha2-") => {
+            let message = "this is an OpenSSH public key";
+            Err(Error::new(Reason::KeyInvalid, message)
+                .hint("convert it with `ssh-keygen -e -m PKCS8 -f KEY`"))
+        }
+        Ok(_) => Err(invalid),
+        Err(error) => Err(invalid.because(error)),
+    }
+}
+
+/// Says what to do with a PEM section that is not a `PUBLIC KEY`.
+fn not_a_public_key(label: &str) -> Error {
+    let refuse = |what: &str, hint: &str| {
+        Error::new(
+            Reason::KeyInvalid,
+            format!("this is {what}, not a public key"),
+        )
+        .hint(hint)
+    };
+    match label {
+        label if label.ends_with("PRIVATE KEY") => refuse(
+            "a private key",
+            "verification takes the public key: the `.pub` file beside it",
+        ),
+        "CERTIFICATE" => refuse(
+            "a certificate",
+            "take its key out with `openssl x509 -in CERTIFICATE -noout -pubkey`",
+        ),
+        "RSA PUBLIC KEY" => refuse(
+            "a PKCS#1 key",
+            "convert it with `openssl rsa -RSAPublicKey_in -in KEY -pubout`",
+        ),
+        other => refuse(&format!("a {other:?}"), SUPPORTED),
+    }
+}
+
+fn malformed(error: spki::der::Error) -> Error {
+    Error::new(Reason::KeyInvalid, "the public key is malformed").because(error)
 }

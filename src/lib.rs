@@ -8,6 +8,7 @@
 //!
 //! `ARCHITECTURE.md` says which file does what, and in which direction they may import each other.
 
+pub mod attest;
 pub mod blob;
 pub mod bundle;
 pub mod digest;
@@ -18,9 +19,13 @@ pub mod limits;
 pub mod manifest;
 pub mod path;
 pub mod policy;
+pub mod predicate;
 pub mod progress;
 pub mod reference;
+pub mod referrer;
+pub mod secret;
 pub mod sign;
 pub mod statement;
 pub mod store;
 pub mod trust;
+pub mod verify;

@@ -4,7 +4,7 @@
 //! directory with the built `modelctl` first on `PATH`. In a block, a line that starts with `$ ` is
 //! a command, `> ` continues it, and everything else is what it prints, for the reader. A command
 //! must succeed, unless it ends in a comment such as `# exit 3`. The directory holds a small model
-//! in `bert` and the repository's `examples`; keys have an empty password. Blocks in other
+//! in `model` and the repository's `examples`; keys have an empty password. Blocks in other
 //! languages (`sh`, `toml`) are not run.
 #![allow(
     clippy::unwrap_used,
@@ -108,7 +108,7 @@ fn shell_script(steps: &[Step]) -> String {
 
 /// Lays out what the README's reader has: a model, and the repository's examples.
 fn prepare(directory: &Path, repository: &Path) {
-    let model = directory.join("bert");
+    let model = directory.join("model");
     fs::create_dir(&model).unwrap();
     let header = br#"{"embedding":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}}       "#;
     let mut weights = (header.len() as u64).to_le_bytes().to_vec();

@@ -1,0 +1,82 @@
+//! `modelctl attest`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+use modelctl::attest::Attached;
+use modelctl::error::Error;
+use modelctl::predicate::{self, PredicateType};
+use modelctl::reference::Reference;
+use modelctl::verify::Artifact;
+
+use super::keys::SignerArgs;
+use super::parse;
+use super::push::Attachment;
+use super::report::{Failure, Report};
+use super::sign::Signed;
+use super::stores::{RegistryArgs, read};
+use super::terminal::Terminal;
+
+/// Attach a signed statement about an artifact: provenance, evaluation results, an SBOM.
+///
+/// TYPE is one of cosign's short names (slsaprovenance1, cyclonedx, spdxjson, vuln, openvex,
+/// custom, …) or any predicate type URI. The shape of known types is checked.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  modelctl attest oci:./store:v1 --type slsaprovenance1 --predicate provenance.json --key cosign.key
+  modelctl attest oci:./store:v1 --type https://example.com/review/v1 --predicate review.json --key cosign.key")]
+pub(super) struct AttestArgs {
+    /// What the statement is about.
+    #[arg(value_name = "REF", value_parser = parse::<Reference>)]
+    reference: Reference,
+    /// The predicate's type.
+    #[arg(long = "type", value_name = "TYPE", value_parser = parse::<PredicateType>)]
+    predicate_type: PredicateType,
+    /// The predicate, a JSON file.
+    #[arg(long, value_name = "FILE")]
+    predicate: PathBuf,
+    #[command(flatten)]
+    signer: SignerArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    let predicate_type = args.predicate_type.as_str();
+    let place = |error: Error| error.at(args.predicate.display());
+    let value = predicate::read(&read(&args.predicate)?, &args.predicate_type).map_err(place)?;
+    let signer = args.signer.signer(terminal)?;
+    let store = args
+        .registry
+        .stores(terminal)?
+        .write(args.reference.location())?;
+    let artifact = Artifact::resolve(&*store, &args.reference).await?;
+    let now = Timestamp::now();
+    let attest = modelctl::attest::attest(&*store, &artifact, predicate_type, value, &signer, now);
+    let done = attest.await?;
+    let verb = if done.existed {
+        "attested before"
+    } else {
+        "attested"
+    };
+    let summary = format!(
+        "{verb} {predicate_type} by {}",
+        signer.public_key().fingerprint()
+    );
+    let report = Signed {
+        reference: artifact.pinned().to_string(),
+        digest: artifact.digest().to_string(),
+        referrers: vec![attachment(predicate_type, done)],
+    };
+    Ok(Report::of(&report)?.say(summary).line(artifact.pinned()))
+}
+
+/// Returns what was attached as JSON output has it.
+pub(super) fn attachment(predicate_type: &str, attached: Attached) -> Attachment {
+    Attachment {
+        predicate_type: predicate_type.to_owned(),
+        referrer: attached.referrer,
+        existed: attached.existed,
+    }
+}

@@ -1,0 +1,65 @@
+//! The environment: every variable that is read, in one place.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where the environment is read"
+)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use modelctl::error::{Error, Reason, Result};
+use modelctl::secret::Secret;
+
+/// Returns the variable `name`, for `--key env://NAME`.
+pub(super) fn variable(name: &str) -> Option<Secret> {
+    std::env::var(name).ok().map(Secret::new)
+}
+
+/// Returns the passphrase of keys: `MODELCTL_PASSWORD`, else `COSIGN_PASSWORD`. An empty one is one.
+pub(super) fn key_password() -> Option<Secret> {
+    ["MODELCTL_PASSWORD", "COSIGN_PASSWORD"]
+        .into_iter()
+        .find_map(variable)
+}
+
+/// Returns the file in which Docker keeps credentials, which `login` writes (`DOCKER_CONFIG`).
+pub(super) fn docker_config() -> Option<PathBuf> {
+    let directory = match std::env::var_os("DOCKER_CONFIG").filter(|path| !path.is_empty()) {
+        Some(directory) => PathBuf::from(directory),
+        None => std::env::home_dir()?.join(".docker"),
+    };
+    Some(directory.join("config.json"))
+}
+
+/// Returns the file in which podman and skopeo keep credentials.
+pub(super) fn podman_config() -> Option<PathBuf> {
+    let named = std::env::var_os("REGISTRY_AUTH_FILE").filter(|path| !path.is_empty());
+    named.map(PathBuf::from).or_else(|| {
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty())?;
+        Some(PathBuf::from(runtime).join("containers/auth.json"))
+    })
+}
+
+/// Returns where credential helpers are looked for.
+pub(super) fn search_path() -> Option<OsString> {
+    std::env::var_os("PATH")
+}
+
+/// Returns the creation time that `SOURCE_DATE_EPOCH` gives an artifact
+/// ([specification](https://reproducible-builds.org/specs/source-date-epoch/)); without it an
+/// artifact carries none, so that the same files always give the same digest.
+pub(super) fn source_date() -> Result<Option<Timestamp>> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else {
+        return Ok(None);
+    };
+    let seconds = text.to_str().and_then(|text| text.parse::<i64>().ok());
+    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.map(Some).ok_or_else(|| {
+        Error::new(
+            Reason::Usage,
+            "SOURCE_DATE_EPOCH is not a number of seconds since 1970",
+        )
+        .hint("unset it, or set it as in `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
+    })
+}

@@ -1,0 +1,184 @@
+//! `modelctl pull`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+use modelctl::error::{Error, Reason};
+use modelctl::reference::Reference;
+use modelctl::store::Store;
+use modelctl::unpack::{Existing, PullOptions, pull};
+use modelctl::verify::{Artifact, Proof, Verified, verify};
+use modelctl::walk::Selection;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::parse;
+use super::report::{Failure, Report, size};
+use super::stores::{ConcurrencyArgs, RegistryArgs};
+use super::terminal::{Terminal, printable};
+use super::trust::{TrustArgs, explain};
+
+/// Pull a model into a directory, verified before the first weight byte is fetched.
+///
+/// DIR defaults to the repository's last component. Its path is printed on stdout, so that
+/// `vllm serve "$(modelctl pull REF --verify --key release.pub)"` works. The directory appears only
+/// when all of it is right; a refused pull leaves nothing behind.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  modelctl pull oci:./store:v1 ./bert --verify --key cosign.pub
+  modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub --require slsaprovenance1
+  modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'")]
+pub(super) struct PullArgs {
+    /// Where from.
+    #[arg(value_name = "REF", value_parser = parse::<Reference>)]
+    reference: Reference,
+    /// The new directory.
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Fetch nothing unless the artifact is signed by a trusted key.
+    #[arg(long)]
+    verify: bool,
+    /// Replace DIR if it is a pulled model: the old one stays until the new one is complete.
+    #[arg(long)]
+    force: bool,
+    /// Fetch only files that match GLOB; the subset is still verified (repeatable).
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// Do not fetch files that match GLOB (repeatable).
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    #[command(flatten)]
+    concurrency: ConcurrencyArgs,
+}
+
+#[derive(Serialize)]
+struct Pulled {
+    directory: PathBuf,
+    reference: String,
+    digest: String,
+    files: usize,
+    bytes: u64,
+    verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unverified: Option<String>,
+    #[serde(flatten)]
+    verdict: Value,
+}
+
+pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    if args.verify && args.trust.is_empty() {
+        return Err(TrustArgs::nobody().into());
+    }
+    if !args.verify && !args.trust.is_empty() {
+        return Err(
+            Error::new(Reason::Usage, "`--key` is given without `--verify`")
+                .hint("add `--verify`; without it nothing would be verified")
+                .into(),
+        );
+    }
+    let directory = directory(&args)?;
+    let store = args
+        .registry
+        .stores(terminal)?
+        .read(args.reference.location())?;
+    let artifact = admit(&*store, &args, terminal).await?;
+    let options = PullOptions {
+        selection: Selection {
+            include: args.include.clone(),
+            exclude: args.exclude.clone(),
+        },
+        existing: if args.force {
+            Existing::Replace
+        } else {
+            Existing::Refuse
+        },
+        concurrency: args.concurrency.count(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        now: Timestamp::now(),
+    };
+    let pulled = pull(
+        &*store,
+        &artifact,
+        &directory,
+        &options,
+        terminal.progress(),
+    )
+    .await?;
+
+    let (verified, unverified, verdict) = match artifact.proof() {
+        Proof::Verdict { verdict, .. } => (
+            true,
+            None,
+            serde_json::to_value(verdict).unwrap_or_default(),
+        ),
+        Proof::Unchecked { why } => (false, Some(why.clone()), Value::Object(Default::default())),
+    };
+    let summary = format!(
+        "pulled {} files, {}{}",
+        pulled.files,
+        size(pulled.bytes),
+        if verified {
+            ", verified"
+        } else {
+            ", UNVERIFIED"
+        }
+    );
+    let data = Pulled {
+        directory: pulled.path.clone(),
+        reference: artifact.value().pinned().to_string(),
+        digest: artifact.value().digest().to_string(),
+        files: pulled.files,
+        bytes: pulled.bytes,
+        verified,
+        unverified,
+        verdict,
+    };
+    Ok(Report::of(&data)?.say(summary).line(pulled.path.display()))
+}
+
+fn directory(args: &PullArgs) -> Result<PathBuf, Error> {
+    if let Some(directory) = &args.directory {
+        return Ok(directory.clone());
+    }
+    let name = args.reference.location().last_component();
+    name.map(PathBuf::from).ok_or_else(|| {
+        Error::new(
+            Reason::Usage,
+            format!("`{}` gives the directory no name", args.reference),
+        )
+        .hint("name it: `modelctl pull REF DIR`")
+    })
+}
+
+/// Resolves the artifact once and decides whether it may be fetched.
+async fn admit(
+    store: &dyn Store,
+    args: &PullArgs,
+    terminal: &Terminal,
+) -> Result<Verified<Artifact>, Failure> {
+    if !args.verify {
+        let artifact = Artifact::resolve(store, &args.reference).await?;
+        let why = "`--verify` was not asked for";
+        terminal.say(&format!("UNVERIFIED: {why}; anyone may have made this"));
+        return Ok(Verified::unchecked(artifact, why));
+    }
+    let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
+    let artifact = Artifact::resolve(store, &args.reference).await?;
+    let verification = verify(store, artifact, &trust, &policy).await?;
+    let lines = explain(verification.verdict());
+    let json = serde_json::json!({
+        "verified": false,
+        "reference": verification.artifact().pinned().to_string(),
+        "digest": verification.artifact().digest().to_string(),
+        "findings": verification.verdict().findings,
+    });
+    let admitted = verification.admit();
+    let artifact = admitted.map_err(|e| Failure::from(e).with(&json).details(lines.clone()))?;
+    lines.iter().for_each(|line| terminal.say(&printable(line)));
+    Ok(artifact)
+}

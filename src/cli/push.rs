@@ -1,0 +1,208 @@
+//! `modelctl push`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+use modelctl::error::{Error, Reason, Result};
+use modelctl::manifest::{Annotations, Descriptor};
+use modelctl::pack::PackOptions;
+use modelctl::predicate::{self, PredicateType};
+use modelctl::push::{PushOptions, push};
+use modelctl::reference::Reference;
+use modelctl::sign::Signer;
+use modelctl::store::Store;
+use modelctl::verify::Artifact;
+use modelctl::walk::Selection;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::keys::SignerArgs;
+use super::report::{Failure, Report, size};
+use super::stores::{ConcurrencyArgs, RegistryArgs, read};
+use super::terminal::Terminal;
+use super::{attest, environment, parse};
+
+/// Pack a model directory and push it, signed and attested if asked.
+///
+/// Prints `REF@sha256:…`, the pinned reference, on stdout. The tag is set last: whoever finds it
+/// finds the signature too.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  modelctl push oci:./store:v1 ./bert
+  modelctl push registry.example.com/acme/bert:v1 ./bert --sign --key cosign.key
+  modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key --attest slsaprovenance1=provenance.json")]
+pub(super) struct PushArgs {
+    /// Where to.
+    #[arg(value_name = "REF", value_parser = parse::<Reference>)]
+    reference: Reference,
+    /// The model directory.
+    #[arg(value_name = "DIR", default_value = ".")]
+    directory: PathBuf,
+    /// Sign the artifact, with `--key`.
+    #[arg(long, requires = "key")]
+    sign: bool,
+    /// Attach the predicate in FILE as an attestation of TYPE, signed with `--key` (repeatable).
+    #[arg(long, value_name = "TYPE=FILE", requires = "key")]
+    attest: Vec<String>,
+    /// Annotate the manifest (repeatable).
+    #[arg(long, value_name = "K=V", value_parser = annotation)]
+    annotation: Vec<(String, String)>,
+    /// Pack only files that match GLOB (repeatable).
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// Do not pack files that match GLOB (repeatable); a `.modelignore` file says the same.
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    #[command(flatten)]
+    signer: SignerArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    #[command(flatten)]
+    concurrency: ConcurrencyArgs,
+}
+
+fn annotation(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("an annotation is `KEY=VALUE`".to_owned()),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pushed {
+    reference: String,
+    digest: String,
+    files: usize,
+    total_bytes: u64,
+    uploaded_bytes: u64,
+    reused_bytes: u64,
+    referrers: Vec<Attachment>,
+}
+
+/// A referrer that a command attached, in JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Attachment {
+    pub(super) predicate_type: String,
+    pub(super) referrer: Descriptor,
+    pub(super) existed: bool,
+}
+
+pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    if args.reference.digest().is_some() {
+        return Err(
+            Error::new(Reason::Usage, "`push` takes a tag, not a digest")
+                .hint("the digest follows from the content; it is printed afterwards")
+                .into(),
+        );
+    }
+    if args.signer.key.is_some() && !args.sign && args.attest.is_empty() {
+        return Err(Error::new(
+            Reason::Usage,
+            "`--key` is given but nothing is to be signed",
+        )
+        .hint("add `--sign`, or `--attest TYPE=FILE`")
+        .into());
+    }
+    // Everything that can be wrong with keys and predicates shows before a byte is sent.
+    let attestations = attestations(&args.attest)?;
+    let signer = match args.signer.key {
+        Some(_) => Some(args.signer.signer(terminal)?),
+        None => None,
+    };
+    let store = args
+        .registry
+        .stores(terminal)?
+        .write(args.reference.location())?;
+    let options = PushOptions {
+        pack: PackOptions {
+            annotations: args.annotation.iter().cloned().collect::<Annotations>(),
+            created: environment::source_date()?,
+            selection: Selection {
+                include: args.include.clone(),
+                exclude: args.exclude.clone(),
+            },
+        },
+        concurrency: args.concurrency.count(),
+    };
+    let pushed = push(&*store, &args.directory, &options, terminal.progress()).await?;
+
+    let pinned = args.reference.pinned(*pushed.document.digest());
+    let artifact = Artifact::resolve(&*store, &pinned).await?;
+    let mut referrers = Vec::new();
+    if let Some(signer) = &signer {
+        referrers = sign_and_attest(&*store, &artifact, args.sign, attestations, signer).await?;
+    }
+    if let Some(tag) = args.reference.tag() {
+        store.put_manifest(&pushed.document, Some(tag)).await?;
+    }
+    let reference = Reference::new(
+        args.reference.location().clone(),
+        args.reference.tag().cloned(),
+        Some(*artifact.digest()),
+    );
+    let summary = format!(
+        "pushed {} files, {} ({} sent, {} there already){}",
+        pushed.files.len(),
+        size(pushed.total_bytes),
+        size(pushed.uploaded_bytes),
+        size(pushed.reused_bytes),
+        if args.sign {
+            ", signed"
+        } else {
+            ", not signed"
+        },
+    );
+    let report = Pushed {
+        reference: reference.to_string(),
+        digest: artifact.digest().to_string(),
+        files: pushed.files.len(),
+        total_bytes: pushed.total_bytes,
+        uploaded_bytes: pushed.uploaded_bytes,
+        reused_bytes: pushed.reused_bytes,
+        referrers,
+    };
+    Ok(Report::of(&report)?.say(summary).line(reference))
+}
+
+/// Reads what `--attest` names and checks its shape.
+fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
+    let parse = |option: &String| {
+        let (name, file) = option.split_once('=').ok_or_else(|| {
+            Error::new(
+                Reason::Usage,
+                format!("`--attest {option}` is not TYPE=FILE"),
+            )
+            .hint("for example `--attest slsaprovenance1=provenance.json`")
+        })?;
+        let predicate_type: PredicateType = name.parse()?;
+        let predicate = predicate::read(&read(file)?, &predicate_type).map_err(|e| e.at(file))?;
+        Ok((predicate_type.into(), predicate))
+    };
+    options.iter().map(parse).collect()
+}
+
+async fn sign_and_attest(
+    store: &dyn Store,
+    artifact: &Artifact,
+    sign: bool,
+    attestations: Vec<(String, Value)>,
+    signer: &dyn Signer,
+) -> Result<Vec<Attachment>> {
+    let now = Timestamp::now();
+    let mut attached = Vec::new();
+    if sign {
+        let done =
+            modelctl::attest::sign(store, artifact, serde_json::Map::new(), signer, now).await?;
+        attached.push(attest::attachment(modelctl::statement::SIGNATURE, done));
+    }
+    for (predicate_type, predicate) in attestations {
+        let done =
+            modelctl::attest::attest(store, artifact, &predicate_type, predicate, signer, now);
+        let done = done.await?;
+        attached.push(attest::attachment(&predicate_type, done));
+    }
+    Ok(attached)
+}

@@ -1,0 +1,188 @@
+//! Flags about registries, and the stores they open.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use modelctl::error::{Error, Reason, Result};
+use modelctl::limits;
+use modelctl::reference::Location;
+use modelctl::registry::auth::{Credential, CredentialSource, Fixed};
+use modelctl::registry::credentials::DockerConfig;
+use modelctl::registry::{Client, ClientIdentity, Proxies, Settings, Transport};
+use modelctl::secret::Secret;
+use modelctl::store::SharedStore;
+use modelctl::store::layout::{Access, Layout};
+
+use super::environment;
+use super::terminal::Terminal;
+
+/// How registries are reached.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Registry")]
+pub(super) struct RegistryArgs {
+    /// User name; without it, credentials come from the Docker configuration file and its helpers.
+    #[arg(long, value_name = "NAME", requires = "password_stdin")]
+    username: Option<String>,
+    /// Read the password or token from stdin.
+    #[arg(long, requires = "username")]
+    password_stdin: bool,
+    /// Speak HTTP without TLS. Loopback registries are plain without asking.
+    #[arg(long, conflicts_with_all = ["ca_file", "cert_file"])]
+    plain_http: bool,
+    /// Trust the certificate authorities in this PEM file, besides the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Present this client certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    cert_file: Option<PathBuf>,
+    /// The client certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    key_file: Option<PathBuf>,
+}
+
+/// How many transfers run at once.
+#[derive(Args, Clone, Copy)]
+#[command(next_help_heading = "Registry")]
+pub(super) struct ConcurrencyArgs {
+    /// How many files are moved at once.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=64))]
+    concurrency: u8,
+}
+
+impl ConcurrencyArgs {
+    pub(super) fn count(self) -> usize {
+        usize::from(self.concurrency)
+    }
+}
+
+/// Opens stores; several locations of one command share its client and credentials.
+pub(super) struct Stores {
+    client: Client,
+}
+
+impl RegistryArgs {
+    /// Reads what the flags name, the password from stdin included.
+    pub(super) fn stores(&self, terminal: &Terminal) -> Result<Stores> {
+        let credentials: Arc<dyn CredentialSource> = match self.credential()? {
+            Some(credential) => Arc::new(Fixed(credential)),
+            None => Arc::new(docker_config()?),
+        };
+        Ok(Stores {
+            client: self.client(credentials, terminal)?,
+        })
+    }
+
+    /// Returns a client that uses `credentials`.
+    pub(super) fn client(
+        &self,
+        credentials: Arc<dyn CredentialSource>,
+        terminal: &Terminal,
+    ) -> Result<Client> {
+        let transport = if self.plain_http {
+            Transport::Plain
+        } else {
+            Transport::Auto
+        };
+        let identity = match (&self.cert_file, &self.key_file) {
+            (Some(certificate), Some(key)) => Some(ClientIdentity {
+                certificate: read(certificate)?,
+                key: read(key)?,
+            }),
+            _ => None,
+        };
+        Client::new(Settings {
+            transport,
+            ca_pem: self.ca_file.as_ref().map(read).transpose()?,
+            client_identity: identity,
+            proxies: Proxies::Environment,
+            progress: terminal.progress(),
+            ..Settings::new(credentials)
+        })
+    }
+
+    /// Returns the credential that the flags give, if they do.
+    pub(super) fn credential(&self) -> Result<Option<Credential>> {
+        let Some(username) = &self.username else {
+            return Ok(None);
+        };
+        let password = password_from_stdin()?;
+        Ok(Some(Credential::Basic {
+            username: username.clone(),
+            password,
+        }))
+    }
+
+    /// Returns the user name that the flags give, if they do.
+    pub(super) fn username(&self) -> Option<&str> {
+        self.username.as_deref()
+    }
+}
+
+/// Reads the Docker configuration file, and podman's.
+pub(super) fn docker_config() -> Result<DockerConfig> {
+    let podman = environment::podman_config().into_iter().collect();
+    let config = DockerConfig::load(environment::docker_config(), podman)?;
+    Ok(match environment::search_path() {
+        Some(path) => config.with_search_path(path),
+        None => config,
+    })
+}
+
+fn password_from_stdin() -> Result<Secret> {
+    use std::io::Read;
+    let mut password = String::new();
+    std::io::stdin()
+        .lock()
+        .take(limits::LOCAL_FILE)
+        .read_to_string(&mut password)
+        .map_err(|error| Error::io("read a password from", "standard input", error))?;
+    let password = password.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(
+            Error::new(Reason::Usage, "standard input holds no password")
+                .hint("pipe it in: `modelctl … --password-stdin < password.txt`"),
+        );
+    }
+    Ok(Secret::new(password.to_owned()))
+}
+
+/// Reads a small local file.
+pub(super) fn read(path: impl AsRef<std::path::Path>) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let path = path.as_ref();
+    let failed = |error| Error::io("read", path, error);
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(limits::PREDICATE_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > limits::PREDICATE_FILE {
+        let message = format!(
+            "`{}` is larger than {} bytes",
+            path.display(),
+            limits::PREDICATE_FILE
+        );
+        return Err(Error::new(Reason::TooLarge, message));
+    }
+    Ok(bytes)
+}
+
+impl Stores {
+    /// Opens the store at `location` for reading.
+    pub(super) fn read(&self, location: &Location) -> Result<SharedStore> {
+        self.open(location, Access::Read)
+    }
+
+    /// Opens the store at `location` for writing; a layout is created where there is none.
+    pub(super) fn write(&self, location: &Location) -> Result<SharedStore> {
+        self.open(location, Access::ReadOrCreate)
+    }
+
+    fn open(&self, location: &Location, access: Access) -> Result<SharedStore> {
+        match location {
+            Location::Layout(path) => Ok(Arc::new(Layout::open(path, access)?)),
+            Location::Registry { .. } => Ok(Arc::new(self.client.repository(location)?)),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! `modelctl tree`.
+
+use std::collections::HashSet;
+
+use clap::Args;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use modelctl::bundle::Bundle;
+use modelctl::digest::Digest;
+use modelctl::error::{Error, Result};
+use modelctl::limits;
+use modelctl::manifest::{Annotations, Document, annotation};
+use modelctl::reference::Reference;
+use modelctl::referrer::{self, Content, RawBundle, Referrer};
+use modelctl::statement;
+use modelctl::store::{RawDocument, Store};
+use modelctl::trust::{Authority, SignerIdentity, TrustRoot};
+use modelctl::verify::Artifact;
+use serde::Serialize;
+
+use super::keys;
+use super::parse;
+use super::report::{Failure, Report};
+use super::stores::RegistryArgs;
+use super::terminal::{Terminal, printable};
+
+/// Show what is attached to an artifact: signatures, attestations, SBOMs, and by whom.
+///
+/// With `--key`, each bundle is verified and its signer named; without, everything shown is what
+/// the bundles claim. `tree` shows, `verify` decides.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  modelctl tree oci:./store:v1
+  modelctl tree registry.example.com/acme/bert:v1 --key release.pub")]
+pub(super) struct TreeArgs {
+    /// What to show.
+    #[arg(value_name = "REF", value_parser = parse::<Reference>)]
+    reference: Reference,
+    /// Verify bundles with this public key (repeatable).
+    #[arg(long, value_name = "KEY", help_heading = "Trust")]
+    key: Vec<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+#[derive(Serialize)]
+struct Tree {
+    reference: String,
+    digest: String,
+    referrers: Vec<Node>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Node {
+    digest: Digest,
+    artifact_type: String,
+    /// What a bundle states: proven where `signer` is there, else claimed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicate_type: Option<String>,
+    /// Who signed it, where a key that was given proves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<SignerIdentity>,
+    /// Why the signer is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unverified: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
+    annotations: Annotations,
+    referrers: Vec<Node>,
+}
+
+pub(super) async fn run(args: TreeArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    let authorities: Result<Vec<_>> = args
+        .key
+        .iter()
+        .map(|key| Ok(Authority::key(key, keys::public_key(key)?)))
+        .collect();
+    let authorities = authorities?;
+    let trust = if authorities.is_empty() {
+        None
+    } else {
+        Some(TrustRoot::new(authorities)?)
+    };
+    let store = args
+        .registry
+        .stores(terminal)?
+        .read(args.reference.location())?;
+    let artifact = Artifact::resolve(&*store, &args.reference).await?;
+    let mut walk = Walk {
+        store: &*store,
+        trust,
+        seen: HashSet::from([*artifact.digest()]),
+    };
+    let referrers = walk
+        .below(artifact.document(), limits::REFERRER_DEPTH)
+        .await?;
+    let tree = Tree {
+        reference: artifact.pinned().to_string(),
+        digest: artifact.digest().to_string(),
+        referrers,
+    };
+    let mut report = Report::of(&tree)?.line(printable(&tree.reference));
+    draw(&tree.referrers, "", &mut report.stdout);
+    if tree.referrers.is_empty() {
+        report = report.say("nothing is attached; `modelctl sign` attaches a signature");
+    }
+    Ok(report)
+}
+
+/// A walk through referrers of referrers that visits nothing twice.
+struct Walk<'a> {
+    store: &'a dyn Store,
+    trust: Option<TrustRoot>,
+    seen: HashSet<Digest>,
+}
+
+impl Walk<'_> {
+    fn below<'b>(
+        &'b mut self,
+        subject: &'b RawDocument,
+        depth: usize,
+    ) -> BoxFuture<'b, Result<Vec<Node>>> {
+        async move {
+            let mut nodes = Vec::new();
+            if depth == 0 {
+                return Ok(nodes);
+            }
+            for referrer in referrer::collect(self.store, subject.descriptor()).await? {
+                if !self.seen.insert(*referrer.document().digest()) {
+                    continue;
+                }
+                let referrers = self.below(referrer.document(), depth - 1).await?;
+                nodes.push(self.node(&referrer, subject.digest(), referrers));
+            }
+            Ok(nodes)
+        }
+        .boxed()
+    }
+
+    fn node(&self, referrer: &Referrer, subject: &Digest, referrers: Vec<Node>) -> Node {
+        let annotations = match referrer.document().document() {
+            Document::Manifest(manifest) => manifest.annotations.clone(),
+            Document::Index(index) => index.annotations.clone(),
+        };
+        let mut node = Node {
+            digest: *referrer.document().digest(),
+            artifact_type: referrer.kind().to_owned(),
+            predicate_type: None,
+            signer: None,
+            unverified: None,
+            created: annotations.get(annotation::CREATED).cloned(),
+            annotations,
+            referrers,
+        };
+        match referrer.content() {
+            Content::Other => {}
+            Content::Unusable(error) => node.unverified = Some(error.to_string()),
+            Content::Bundle(raw) => self.describe(&mut node, raw, subject),
+        }
+        node
+    }
+
+    /// Says what a bundle states and who signed it.
+    fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &Digest) {
+        let bundle = match Bundle::parse(raw.bytes()) {
+            Ok(bundle) => bundle,
+            Err(error) => {
+                node.unverified = Some(error.to_string());
+                return;
+            }
+        };
+        node.predicate_type = bundle.claimed_predicate_type();
+        let Some(trust) = &self.trust else {
+            node.unverified = Some("no key given".to_owned());
+            return;
+        };
+        let authenticated = trust.authenticate(&bundle).and_then(|found| {
+            if found.statement().is_about(subject) {
+                return Ok(found);
+            }
+            let reason = modelctl::error::Reason::SubjectMismatch;
+            Err(Error::new(
+                reason,
+                "it is signed, but about another artifact",
+            ))
+        });
+        match authenticated {
+            Ok(found) => node.signer = Some(found.signer().clone()),
+            Err(error) => node.unverified = Some(error.to_string()),
+        }
+    }
+}
+
+impl Node {
+    fn label(&self) -> String {
+        let what = match self.predicate_type.as_deref() {
+            Some(statement::SIGNATURE) => "signature".to_owned(),
+            Some(predicate_type) => format!("attestation {predicate_type}"),
+            None => self.artifact_type.clone(),
+        };
+        let who = match (&self.signer, &self.unverified) {
+            (Some(signer), _) => format!("verified: {signer}"),
+            (None, Some(why)) => format!("not verified: {why}"),
+            (None, None) => String::new(),
+        };
+        format!("{what}  {:.19}…  {who}", self.digest.to_string())
+            .trim_end()
+            .to_owned()
+    }
+}
+
+fn draw(nodes: &[Node], indent: &str, out: &mut String) {
+    for (index, node) in nodes.iter().enumerate() {
+        let last = index + 1 == nodes.len();
+        let (branch, rest) = if last {
+            ("└── ", "    ")
+        } else {
+            ("├── ", "│   ")
+        };
+        out.push_str(&format!("{indent}{branch}{}\n", printable(&node.label())));
+        draw(&node.referrers, &format!("{indent}{rest}"), out);
+    }
+}

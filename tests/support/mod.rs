@@ -1,0 +1,14 @@
+//! What several test programs share.
+
+// Each test program compiles this on its own and uses a part of it; a fault here must fail the
+// test at once.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+pub mod registry;
