@@ -99,6 +99,11 @@ impl Blob {
         }
     }
 
+    /// Returns the declared digest.
+    pub fn digest(&self) -> &Digest {
+        &self.check.digest
+    }
+
     /// Returns the declared size.
     pub fn size(&self) -> u64 {
         self.check.size

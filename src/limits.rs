@@ -23,6 +23,9 @@ pub const BUNDLES_TOTAL: u64 = 64 << 20;
 /// A token, an error body, a tag list page: small by nature.
 pub const SMALL_BODY: u64 = 1 << 20;
 
+/// The receipt of a pulled model: it says less about each file than the manifest does.
+pub const RECEIPT: u64 = 8 << 20;
+
 /// Pages of one paginated list: a `Link` that goes round in circles ends here.
 pub const PAGES: usize = 64;
 
@@ -45,6 +48,12 @@ pub const SUBJECTS: usize = 1024;
 /// Depth of a walk through referrers of referrers.
 pub const REFERRER_DEPTH: usize = 4;
 
+/// Depth of a walk through indexes of indexes.
+pub const INDEX_DEPTH: usize = 4;
+
+/// All manifests of one copy together: they are held until the last one is known to be right.
+pub const DOCUMENTS_TOTAL: u64 = 64 << 20;
+
 /// Bytes of a relative path, and of one component of it.
 pub const PATH_BYTES: usize = 1024;
 /// Bytes of one component of a path: the limit of every common file system.
@@ -57,6 +66,19 @@ pub const SAFETENSORS_HEADER: u64 = 16 << 20;
 
 /// The header of a GGUF file: tokenizer vocabularies make honest ones tens of megabytes.
 pub const GGUF_HEADER: u64 = 512 << 20;
+
+/// Entries of a GGUF file, and its tensors: the largest models have some ten thousand.
+pub const GGUF_ENTRIES: u64 = 1_000_000;
+
+/// A string in a GGUF file: a chat template is the longest honest one.
+pub const GGUF_STRING: u64 = 16 << 20;
+
+/// Elements of an array in a GGUF file: a vocabulary is the longest honest one.
+pub const GGUF_ARRAY: u64 = 16 << 20;
+
+/// The list that says which shard holds which tensor: models with many experts make honest ones
+/// tens of megabytes.
+pub const SHARD_INDEX: u64 = 64 << 20;
 
 /// A key, certificate, ignore or configuration file on the local disk.
 pub const LOCAL_FILE: u64 = 1 << 20;
@@ -81,6 +103,15 @@ pub const REDIRECTS: usize = 5;
 
 /// Tries of one idempotent request.
 pub const TRIES: u32 = 5;
+
+/// The longest wait between two tries that is of our own choosing.
+pub const RETRY_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest wait that a registry may ask for (`Retry-After`) before it counts as a refusal.
+pub const RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// What is read of the body that comes with a refusal.
+pub const ERROR_BODY: u64 = 64 << 10;
 
 /// Size of the pieces in which bulk data is read, hashed and written: it fits the L2 cache
 /// (larger pieces were measured to be up to four times slower).

@@ -128,7 +128,7 @@ pub struct Evidence {
 }
 
 /// A bundle that does not count.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refusal {
     /// The digest of the bundle's bytes.
     pub bundle: Digest,
@@ -169,8 +169,12 @@ fn judge_one(requirement: &Requirement, artifact: &Digest, candidates: &[Candida
             }),
         }
     }
+    // One bundle counts once, however often it is attached; and what a registry lists first must
+    // not show.
     met_by.sort_by_key(|evidence| evidence.bundle);
-    refused.sort_by_key(|refusal| refusal.bundle);
+    met_by.dedup();
+    refused.sort_by(|a, b| (a.bundle, a.reason, &a.message).cmp(&(b.bundle, b.reason, &b.message)));
+    refused.dedup();
     let reason = met_by.is_empty().then(|| worst(requirement, &refused));
     Finding {
         requirement: requirement.clone(),

@@ -205,7 +205,7 @@ impl FromStr for Reference {
         };
         // A tag follows the last colon, unless a `/` follows that colon too (a port, a path).
         let (name, tag) = match named.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') && !(name == "oci") => (
+            Some((name, tag)) if !tag.contains('/') && name != "oci" => (
                 name,
                 Some(tag.parse().map_err(|e: Error| invalid(e.message()))?),
             ),

@@ -1,11 +1,11 @@
-//! Secrets: text that no log, error or debug output can show.
+//! Secrets in memory: never shown, and wiped when dropped.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A password, token or passphrase; wiped from memory when it is dropped.
-#[derive(Clone, PartialEq, Eq)]
+/// A password or token, which no log, error or debug output can show.
+#[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -14,7 +14,7 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
-    /// Returns the text, for the one place that needs it.
+    /// Returns the text, for the one place that must send it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -23,5 +23,17 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_hides_the_text_that_expose_returns() {
+        let secret = Secret::new("s3cret".to_owned());
+        assert_eq!(format!("{secret:?}"), "***");
+        assert_eq!(secret.expose(), "s3cret");
     }
 }

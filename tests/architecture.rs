@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 /// The layers of ARCHITECTURE.md, lowest first; a module may use its own layer and those below.
 const LAYERS: [&[&str]; 5] = [
-    &["digest", "path", "json", "limits", "secret", "error", "progress"],
-    &["manifest", "reference", "model", "statement", "bundle", "predicate", "key"],
-    &["store", "blob", "sign", "trust", "policy"],
+    &["digest", "path", "json", "limits", "secret", "error", "progress", "directory"],
+    &["manifest", "reference", "model", "statement", "bundle", "predicate", "key", "selection"],
+    &["store", "blob", "sign", "trust", "policy", "hashing"],
     &["store::layout", "registry", "sign::key", "walk"],
     &[
         "push", "pack", "attest", "referrer", "verify", "unpack", "receipt", "installed", "copy",

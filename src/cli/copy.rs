@@ -1,7 +1,7 @@
 //! `modelctl copy`.
 
 use clap::Args;
-use modelctl::copy::{CopyOptions, copy};
+use modelctl::copy::{Options, copy};
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
 use serde::Serialize;
@@ -59,11 +59,12 @@ pub(super) async fn run(args: CopyArgs, terminal: &Terminal) -> Result<Report, F
     let source = stores.read(args.source.location())?;
     let target = stores.write(args.target.location())?;
     let tag = args.target.tag().or(args.source.tag());
-    let options = CopyOptions {
+    let options = Options {
         referrers: !args.no_referrers,
         concurrency: args.concurrency.count(),
     };
     let selector = args.source.selector()?;
+    let progress = terminal.progress();
     let done = copy(
         &*source,
         &selector,

@@ -9,7 +9,7 @@ use modelctl::reference::Reference;
 use modelctl::store::Store;
 use modelctl::unpack::{Existing, PullOptions, pull};
 use modelctl::verify::{Artifact, Proof, Verified, verify};
-use modelctl::walk::Selection;
+use modelctl::selection::Selection;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -8,12 +8,12 @@ use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
 use modelctl::pack::PackOptions;
 use modelctl::predicate::{self, PredicateType};
-use modelctl::push::{PushOptions, push};
+use modelctl::push::push;
 use modelctl::reference::Reference;
 use modelctl::sign::Signer;
 use modelctl::store::Store;
 use modelctl::verify::Artifact;
-use modelctl::walk::Selection;
+use modelctl::selection::Selection;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -116,18 +116,14 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         .registry
         .stores(terminal)?
         .write(args.reference.location())?;
-    let options = PushOptions {
-        pack: PackOptions {
-            annotations: args.annotation.iter().cloned().collect::<Annotations>(),
-            created: environment::source_date()?,
-            selection: Selection {
-                include: args.include.clone(),
-                exclude: args.exclude.clone(),
-            },
-        },
-        concurrency: args.concurrency.count(),
+    let options = PackOptions {
+        selection: Selection::new(args.include, args.exclude)?,
+        annotations: args.annotation.into_iter().collect::<Annotations>(),
+        created: environment::source_date()?,
     };
-    let pushed = push(&*store, &args.directory, &options, terminal.progress()).await?;
+    let progress = terminal.progress();
+    let concurrency = args.concurrency.count();
+    let pushed = push(&*store, &args.directory, &options, concurrency, &*progress).await?;
 
     let pinned = args.reference.pinned(*pushed.document.digest());
     let artifact = Artifact::resolve(&*store, &pinned).await?;

@@ -14,6 +14,8 @@ use modelctl::secret::Secret;
 use modelctl::store::SharedStore;
 use modelctl::store::layout::{Access, Layout};
 
+use zeroize::Zeroizing;
+
 use super::environment;
 use super::terminal::Terminal;
 
@@ -96,8 +98,9 @@ impl RegistryArgs {
             ca_pem: self.ca_file.as_ref().map(read).transpose()?,
             client_identity: identity,
             proxies: Proxies::Environment,
+            credentials,
             progress: terminal.progress(),
-            ..Settings::new(credentials)
+            ..Settings::default()
         })
     }
 

@@ -1,10 +1,10 @@
 //! `modelctl verify`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use modelctl::error::{Error, Reason};
-use modelctl::installed::{Depth, Installed};
+use modelctl::installed::{self, Depth, Installed};
 use modelctl::policy::Verdict;
 use modelctl::reference::Reference;
 use modelctl::verify::{Artifact, verify};
@@ -92,16 +92,13 @@ fn is_directory(target: &str) -> bool {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct VerifiedDirectory<'a> {
     verified: bool,
-    directory: PathBuf,
+    directory: &'a Path,
     reference: String,
     digest: String,
-    files: usize,
-    hashed_bytes: u64,
     #[serde(flatten)]
-    verdict: &'a Verdict,
+    report: &'a installed::Report,
 }
 
 async fn verify_directory(
@@ -109,34 +106,32 @@ async fn verify_directory(
     args: &VerifyArgs,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
-    if args.trust.is_empty() {
-        return Err(TrustArgs::nobody().into());
-    }
     let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
     let installed = Installed::open(directory)?;
     let reference = installed.reference().clone();
-    let verdict = installed.judge(&trust, &policy);
-    let lines = explain(&verdict);
-    if let Some(error) = modelctl::verify::refusal(&verdict, &reference) {
-        return Err(Failure::from(error).with(&verdict).details(lines));
-    }
-    let checked = installed.check(depth, terminal.progress()).await?;
-    let data = VerifiedDirectory {
-        verified: true,
-        directory: directory.to_owned(),
-        reference: reference.to_string(),
-        digest: installed.digest().to_string(),
-        files: checked.files,
-        hashed_bytes: checked.hashed_bytes,
-        verdict: &verdict,
-    };
+    let digest = installed.document().digest().to_string();
+    let progress = terminal.progress();
+    let found = installed.verify(&trust, &policy, depth, &*progress).await?;
+    let mut lines = explain(&found.verdict);
+    lines.extend(found.differences.iter().map(|difference| format!("no  {difference}")));
     let summary = format!(
         "verified {}: {} files of {reference} ({} read again)",
         directory.display(),
-        checked.files,
-        size(checked.hashed_bytes),
+        found.files,
+        size(found.hashed_bytes),
     );
-    let report = Report::of(&data)?.say(summary);
+    let data = VerifiedDirectory {
+        verified: found.verdict.admits() && found.differences.is_empty(),
+        directory,
+        reference: reference.to_string(),
+        digest,
+        report: &found,
+    };
+    let json = serde_json::to_value(&data).unwrap_or_default();
+    if let Err(error) = found.admit() {
+        return Err(Failure::from(error).with(&json).details(lines));
+    }
+    let report = Report::of(&json)?.say(summary);
     Ok(lines.into_iter().fold(report, Report::say).line(reference))
 }

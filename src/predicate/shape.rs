@@ -218,7 +218,7 @@ fn is_rfc3339(text: &str) -> bool {
         place => found == place,
     });
     let fraction = match rest {
-        [b'.', digits @ ..] => digits.iter().take_while(|b| b.is_ascii_digit()).count() + 1,
+        [b'.', rest @ ..] => rest.iter().take_while(|b| b.is_ascii_digit()).count() + 1,
         _ => 0,
     };
     let is_offset = match rest.get(fraction..) {
@@ -226,5 +226,5 @@ fn is_rfc3339(text: &str) -> bool {
         Some([b'+' | b'-', h1, h2, b':', m1, m2]) => digits(&[*h1, *h2, *m1, *m2]),
         _ => false,
     };
-    is_in_place && is_offset && fraction != 1 && text.parse::<jiff::Timestamp>().is_ok()
+    is_in_place && is_offset && text.parse::<jiff::Timestamp>().is_ok()
 }

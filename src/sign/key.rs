@@ -34,6 +34,9 @@ const ENCRYPTED: &str = "ENCRYPTED SIGSTORE PRIVATE KEY";
 /// The label of the same format as older versions of cosign wrote it.
 const ENCRYPTED_BEFORE: &str = "ENCRYPTED COSIGN PRIVATE KEY";
 
+/// The label of encrypted PKCS#8; OpenSSL's older encryption shows in a header `DEK-Info`.
+const ENCRYPTED_BY_OPENSSL: &str = "ENCRYPTED PRIVATE KEY";
+
 /// What `openssl ecparam -genkey` writes before the key; the key says the same.
 const EC_PARAMETERS: &str = "EC PARAMETERS";
 
@@ -59,11 +62,12 @@ impl PrivateKey {
     ) -> Result<Self> {
         let place = format!("`{what}`");
         let section = key_section(text).map_err(|error| error.at(&place))?;
-        let label = section.tag().to_owned();
-        let is_encrypted = section.headers().get("DEK-Info").is_some();
+        let label = match section.headers().get("DEK-Info") {
+            Some(_) => ENCRYPTED_BY_OPENSSL.to_owned(),
+            None => section.tag().to_owned(),
+        };
         let contents = Zeroizing::new(section.into_contents());
         let key = match label.as_str() {
-            _ if is_encrypted => Err(not_a_private_key("ENCRYPTED PRIVATE KEY")),
             ENCRYPTED | ENCRYPTED_BEFORE => {
                 // Whoever asks for the password knows better what went wrong than this place.
                 let password = password()?;
@@ -136,7 +140,8 @@ impl PrivateKey {
     }
 
     /// Returns the signature on `message`: ECDSA in DER with the curve's own hash, Ed25519 on the
-    /// message itself, RSA PKCS#1 v1.5 with SHA-256.
+    /// message itself, RSA PKCS#1 v1.5 with SHA-256. Of these, cosign's `--key` (up to 3.1) cannot
+    /// verify P-384, for which it takes SHA-256.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         let random = SystemRandom::new();
         match &self.pair {
@@ -274,7 +279,7 @@ fn not_a_private_key(label: &str) -> Error {
         Error::new(Reason::KeyInvalid, format!("this is {what}")).hint(hint)
     };
     match label {
-        "ENCRYPTED PRIVATE KEY" => refuse(
+        ENCRYPTED_BY_OPENSSL => refuse(
             "a key that OpenSSL encrypted, which cannot be read",
             "decrypt it with `openssl pkey -in KEY -out PLAIN`, and let \
              `cosign import-key-pair --key PLAIN` encrypt it again",

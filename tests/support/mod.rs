@@ -11,4 +11,5 @@
     clippy::unwrap_used
 )]
 
+pub mod command;
 pub mod registry;

@@ -1,0 +1,177 @@
+//! Pushing: storing a model directory as an artifact.
+//!
+//! Files are hashed and sent side by side, each from its own pieces, so memory does not grow with
+//! the model. What the store has already is not sent again. The manifest comes last and without a
+//! tag: whoever finds the tag later shall find the signatures too, so the caller signs first and
+//! then calls [`Store::put_manifest`] with the tag.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt};
+
+use crate::blob::{Blob, Content, InMemory, blocking, stream_file};
+use crate::digest::Digest;
+use crate::error::{Error, Reason, Result};
+use crate::hashing::Hashers;
+use crate::manifest::Descriptor;
+use crate::model::ModelFile;
+use crate::pack::{PackOptions, Packed, Plan, hash};
+use crate::progress::{Progress, Silent};
+use crate::store::{RawDocument, Store};
+use crate::walk::SourceFile;
+
+/// How to push.
+#[derive(Debug, Clone)]
+pub struct PushOptions {
+    /// What to make of the directory.
+    pub pack: PackOptions,
+    /// Files on their way at once.
+    pub concurrency: usize,
+}
+
+/// What a push came to.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    /// The manifest, which is stored but has no tag yet.
+    pub document: RawDocument,
+    /// The files, in the order of the layers.
+    pub files: Vec<ModelFile>,
+    /// The bytes of files that were sent.
+    pub uploaded_bytes: u64,
+    /// The bytes of files that were there already.
+    pub reused_bytes: u64,
+    /// The bytes of all files.
+    pub total_bytes: u64,
+}
+
+/// Stores the model in `directory`, whose manifest gets no tag yet.
+pub async fn push(
+    store: &dyn Store,
+    directory: &Path,
+    options: &PushOptions,
+    progress: Arc<dyn Progress>,
+) -> Result<Pushed> {
+    let plan = Plan::read(directory, &options.pack).await?;
+    let upload = Upload {
+        store,
+        progress: &*progress,
+        hashers: Hashers::default(),
+        begun: Mutex::default(),
+    };
+    let mut sent: Vec<(usize, Sent)> = futures_util::stream::iter(plan.files().iter().enumerate())
+        .map(async |(index, file)| Ok::<_, Error>((index, upload.file(file).await?)))
+        .buffer_unordered(options.concurrency.max(1))
+        .try_collect()
+        .await?;
+    sent.sort_unstable_by_key(|(index, _)| *index);
+    let digests: Vec<_> = sent.iter().map(|(_, sent)| sent.digest).collect();
+    let packed = plan.assemble(&digests, &options.pack)?;
+    upload.config(&packed).await?;
+    store.put_manifest(&packed.document, None).await?;
+
+    let total_bytes = packed.files.iter().map(|file| file.descriptor.size).sum();
+    let uploaded_bytes = sent.iter().map(|(_, sent)| sent.uploaded_bytes).sum();
+    Ok(Pushed {
+        document: packed.document,
+        files: packed.files,
+        uploaded_bytes,
+        reused_bytes: total_bytes - uploaded_bytes,
+        total_bytes,
+    })
+}
+
+/// A file whose content is in the store.
+#[derive(Debug)]
+struct Sent {
+    digest: Digest,
+    uploaded_bytes: u64,
+}
+
+/// What the uploads of one push share.
+struct Upload<'a> {
+    store: &'a dyn Store,
+    progress: &'a dyn Progress,
+    hashers: Hashers,
+    /// Content that is being sent or was, so that equal files are sent once.
+    begun: Mutex<HashSet<Digest>>,
+}
+
+impl Upload<'_> {
+    /// Hashes a file, and sends it if the store does not have it.
+    async fn file(&self, file: &SourceFile) -> Result<Sent> {
+        let digest = hash(file, &self.hashers, self.progress).await?;
+        // The store does not care what the bytes are for: the media type stands in the manifest.
+        let descriptor = Descriptor::new("application/octet-stream", digest, file.size());
+        let uploaded_bytes = match self.is_there(&descriptor).await? {
+            true => 0,
+            false => self.send(file, &descriptor).await?,
+        };
+        Ok(Sent {
+            digest,
+            uploaded_bytes,
+        })
+    }
+
+    /// Whether nothing needs to be done for this content.
+    async fn is_there(&self, descriptor: &Descriptor) -> Result<bool> {
+        let is_first = match self.begun.lock() {
+            Ok(mut begun) => begun.insert(descriptor.digest),
+            Err(_) => true,
+        };
+        Ok(!is_first || self.store.has_blob(descriptor).await?)
+    }
+
+    async fn send(&self, file: &SourceFile, descriptor: &Descriptor) -> Result<u64> {
+        let meter = self
+            .progress
+            .begin("upload", file.path().as_str(), file.size());
+        let content = FileContent { file, descriptor };
+        let sent = self
+            .store
+            .put_blob(descriptor, &content, meter.as_ref())
+            .await;
+        match sent {
+            Ok(()) => Ok(file.size()),
+            // A file that changes while it is sent fails in many ways; this is the one to tell.
+            Err(error) => match content.reopen().await {
+                Err(changed) if changed.reason() == Reason::FileChanged => Err(changed),
+                _ => Err(error.at(format_args!("`{}`", file.path()))),
+            },
+        }
+    }
+
+    async fn config(&self, packed: &Packed) -> Result<()> {
+        if self.is_there(&packed.config).await? {
+            return Ok(());
+        }
+        let content = InMemory(packed.config_bytes.clone());
+        self.store.put_blob(&packed.config, &content, &Silent).await
+    }
+}
+
+/// A file of a model as content to be stored: each time it is opened, it must still be the file
+/// that was hashed.
+struct FileContent<'a> {
+    file: &'a SourceFile,
+    descriptor: &'a Descriptor,
+}
+
+impl FileContent<'_> {
+    async fn reopen(&self) -> Result<File> {
+        let file = self.file.clone();
+        blocking(move || file.open()).await
+    }
+}
+
+#[async_trait]
+impl Content for FileContent<'_> {
+    async fn open(&self) -> Result<Blob> {
+        let place = format!("`{}`", self.file.path());
+        let body = stream_file(self.reopen().await?, place.clone());
+        Ok(Blob::new(self.descriptor, place, body))
+    }
+}

@@ -1,0 +1,335 @@
+//! One registry: where it is, who we are to it, and how a request is brought to an end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, StatusCode, Url};
+
+use super::answer::Answer;
+use super::http::{Authorization, Call, Http};
+use super::login::{Login, Pass};
+use super::origin::Origin;
+use super::retry::{Backoff, Failure};
+use super::scope::Scope;
+use super::{Transport, referral, refusal};
+use crate::error::{Error, Reason, Result};
+use crate::limits;
+use crate::progress::Progress;
+
+/// A request that can be sent again.
+#[derive(Clone)]
+pub(super) struct Request {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Bytes,
+    redirects: Redirects,
+    /// How much of a successful answer's body is read, within the same tries.
+    cap: Option<u64>,
+    /// What is done, to complete "cannot …".
+    action: String,
+}
+
+/// What is done about an answer that leads elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Redirects {
+    Follow,
+    Refuse,
+}
+
+impl Request {
+    /// Returns a request without fields or body; `action` completes "cannot …".
+    pub(super) fn new(method: Method, url: Url, action: impl Into<String>) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            redirects: Redirects::Refuse,
+            cap: None,
+            action: action.into(),
+        }
+    }
+
+    /// Adds a field.
+    pub(super) fn field(mut self, name: HeaderName, value: &str) -> Result<Self> {
+        let value = HeaderValue::from_str(value)
+            .map_err(|e| Error::new(Reason::Internal, format!("{name} is not text")).because(e))?;
+        self.headers.insert(name, value);
+        Ok(self)
+    }
+
+    /// Sets the body.
+    pub(super) fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// Allows redirects: only for content, which is checked whoever sends it.
+    pub(super) fn following(mut self) -> Self {
+        self.redirects = Redirects::Follow;
+        self
+    }
+
+    /// Reads a successful answer's body, of at most `cap` bytes, too.
+    pub(super) fn reading(mut self, cap: u64) -> Self {
+        self.cap = Some(cap);
+        self
+    }
+
+    /// Returns where it goes.
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
+/// A registry, shared by everything that talks to it.
+pub(super) struct Endpoint {
+    base: Url,
+    origin: Origin,
+    http: Arc<Http>,
+    login: Login,
+    progress: Arc<dyn Progress>,
+    /// Held while a list of referrers is read, changed and written: what one process does at once
+    /// it need not do in a race.
+    pub(super) list_writer: tokio::sync::Mutex<()>,
+}
+
+impl Endpoint {
+    /// Returns the registry at `base`, to which `login` says who we are.
+    pub(super) fn new(
+        base: Url,
+        http: Arc<Http>,
+        login: Login,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self> {
+        let origin = Origin::of(&base)?;
+        Ok(Self {
+            base,
+            origin,
+            http,
+            login,
+            progress,
+            list_writer: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Returns the URL of a path such as `v2/`.
+    pub(super) fn url(&self, path: &str) -> Result<Url> {
+        let url = self.base.join(path);
+        url.map_err(|e| Error::new(Reason::Internal, format!("no URL for `{path}`")).because(e))
+    }
+
+    /// Returns the registry's origin.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Returns where facts are told.
+    pub(super) fn progress(&self) -> &dyn Progress {
+        &*self.progress
+    }
+
+    /// Returns how long a silent peer is borne with.
+    pub(super) fn stall(&self) -> Duration {
+        self.http.patience().stall
+    }
+
+    /// Returns a short wait, for whoever looks again.
+    pub(super) fn retry_wait(&self) -> Duration {
+        self.http.patience().retry
+    }
+
+    /// Returns fresh tries.
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff::new(self.http.patience().retry)
+    }
+
+    /// Sends a request until it has an answer: signs in when asked to, follows redirects where
+    /// they are allowed, and tries again what may pass. Refusals (401, 403, 408, 429, 5xx) are
+    /// errors; every other status is the caller's to judge.
+    pub(super) async fn send(&self, scope: &Scope, request: &Request) -> Result<Answer> {
+        let mut backoff = self.backoff();
+        loop {
+            match self.attempt(scope, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => {
+                    let progress = self.progress();
+                    backoff.wait(failure, &request.action, progress).await?;
+                }
+            }
+        }
+    }
+
+    /// Sends a request once, or twice if it has to sign in.
+    pub(super) async fn attempt(
+        &self,
+        scope: &Scope,
+        request: &Request,
+    ) -> Result<Answer, Failure> {
+        let mut pass = self.login.pass(scope).await;
+        let mut answer = self.follow(request, pass.as_ref()).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED && *answer.origin() == self.origin {
+            pass = Some(
+                self.sign_in(scope, &answer, pass.as_ref(), &request.action)
+                    .await?,
+            );
+            answer = self.follow(request, pass.as_ref()).await?;
+        }
+        let answer = self.judge(answer, pass.as_ref(), &request.action).await?;
+        match request.cap.filter(|_| answer.status().is_success()) {
+            Some(cap) => Ok(answer.read(cap, &request.action).await?),
+            None => Ok(answer),
+        }
+    }
+
+    /// Gets a pass that answers the challenges of a 401.
+    pub(super) async fn sign_in(
+        &self,
+        scope: &Scope,
+        refused: &Answer,
+        shown: Option<&Pass>,
+        action: &str,
+    ) -> Result<Pass, Failure> {
+        let signed_in = self.login.renew(self, scope, refused, shown).await;
+        signed_in.map_err(|error| Failure::last(error.at(format!("cannot {action}"))))
+    }
+
+    /// Returns the pass that is there already for `scope`.
+    pub(super) async fn pass(&self, scope: &Scope) -> Option<Pass> {
+        self.login.pass(scope).await
+    }
+
+    /// Turns refusals into failures.
+    pub(super) async fn judge(
+        &self,
+        answer: Answer,
+        shown: Option<&Pass>,
+        action: &str,
+    ) -> Result<Answer, Failure> {
+        let status = answer.status();
+        let denied = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if !denied && !refusal::is_passing(status) {
+            return Ok(answer);
+        }
+        let ours = *answer.origin() == self.origin;
+        let failure = refusal::failure(answer, action).await;
+        if !denied {
+            return Err(failure);
+        }
+        let message = failure.error.message().to_owned();
+        if !ours {
+            // The registry sent us there without asking who we are, with a link that may have
+            // expired; another try gets another link.
+            let error = Error::new(Reason::RegistryFailed, message);
+            return Err(Failure::passing(error));
+        }
+        let error = self.login.explain(failure.error.reason(), message, shown);
+        Err(Failure::last(error))
+    }
+
+    /// Sends a request and follows where it leads.
+    async fn follow(&self, request: &Request, pass: Option<&Pass>) -> Result<Answer> {
+        let mut url = request.url.clone();
+        let mut authorization = pass.map(Pass::authorization);
+        for _ in 0..=limits::REDIRECTS {
+            let call = self.call(request, url.clone(), authorization);
+            let answer = self.http.exchange(&self.origin, call).await?;
+            let Some(location) = leads_to(&answer, request.redirects)? else {
+                return Ok(answer);
+            };
+            url = referral::redirect(&self.origin, &url, location)?;
+            // Once away, a request stays anonymous, even if it is led back.
+            if Origin::of(&url)? != self.origin {
+                authorization = None;
+            }
+        }
+        let message = format!(
+            "cannot {}: {} redirects more than {} times",
+            request.action,
+            self.origin,
+            limits::REDIRECTS
+        );
+        Err(Error::new(Reason::RegistryProtocol, message))
+    }
+
+    fn call<'a>(
+        &self,
+        request: &Request,
+        url: Url,
+        authorization: Option<&'a Authorization>,
+    ) -> Call<'a> {
+        Call {
+            method: request.method.clone(),
+            url,
+            headers: request.headers.clone(),
+            body: request.body.clone().into(),
+            authorization,
+            wait: self.stall(),
+        }
+    }
+
+    /// Sends one call as it is: for uploads, and for token servers.
+    pub(super) async fn exchange(&self, call: Call<'_>) -> Result<Answer> {
+        self.http.exchange(&self.origin, call).await
+    }
+}
+
+/// Returns where an answer leads, if it is a redirect that may be followed.
+fn leads_to(answer: &Answer, redirects: Redirects) -> Result<Option<&str>> {
+    let leads = matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    if !leads || redirects == Redirects::Refuse {
+        return Ok(None);
+    }
+    let location = answer.field(&LOCATION);
+    location.map(Some).ok_or_else(|| {
+        let message = format!("{} redirects to nowhere", answer.origin());
+        Error::new(Reason::RegistryProtocol, message)
+    })
+}
+
+/// Returns the URL below which the registry `host` is found.
+pub(super) fn base(host: &str, transport: Transport, has_ca: bool) -> Result<Url> {
+    // Docker Hub's references name a host that is not its registry.
+    let name = match host {
+        "docker.io" | "index.docker.io" => "registry-1.docker.io",
+        host => host,
+    };
+    let at = |scheme: &str| {
+        let url = Url::parse(&format!("{scheme}://{name}/"));
+        url.map_err(|e| Error::new(Reason::ReferenceInvalid, format!("`{host}`")).because(e))
+    };
+    let plain = match transport {
+        Transport::Plain => true,
+        Transport::Tls => false,
+        Transport::Auto => !has_ca && Origin::of(&at("http")?)?.is_loopback(),
+    };
+    at(if plain { "http" } else { "https" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_loopback_or_by_choice() {
+        use Transport::{Auto, Plain, Tls};
+        for (host, transport, has_ca, url) in [
+            ("reg.example", Auto, false, "https://reg.example/"),
+            ("reg.example:5000", Auto, true, "https://reg.example:5000/"),
+            ("10.0.0.1:5000", Auto, false, "https://10.0.0.1:5000/"),
+            ("localhost:5000", Auto, false, "http://localhost:5000/"),
+            ("127.0.0.1:5000", Auto, false, "http://127.0.0.1:5000/"),
+            ("[::1]:5000", Auto, false, "http://[::1]:5000/"),
+            ("localhost:5000", Auto, true, "https://localhost:5000/"),
+            ("localhost:5000", Tls, false, "https://localhost:5000/"),
+            ("reg.example", Plain, true, "http://reg.example/"),
+            ("docker.io", Auto, false, "https://registry-1.docker.io/"),
+        ] {
+            let found = base(host, transport, has_ca).unwrap();
+            assert_eq!(found.as_str(), url, "{host} {transport:?}");
+        }
+    }
+}

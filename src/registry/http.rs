@@ -1,0 +1,246 @@
+//! The one place that builds and sends every request.
+//!
+//! What holds here holds everywhere: no redirect is followed behind our back, nothing waits for
+//! ever, no encoding is undone, a secret is sent only to the origin it is bound to, and a client
+//! certificate is shown only to the registry that the user named.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::{Body, Certificate, Client, ClientBuilder, Identity, Method, Url};
+
+use super::answer::Answer;
+use super::origin::{Origin, Scheme};
+use super::{ClientIdentity, Patience, Proxies, transport};
+use crate::error::{Error, Reason, Result};
+
+const USER_AGENT: &str = concat!("modelctl/", env!("CARGO_PKG_VERSION"));
+
+/// A secret for one origin, as an `Authorization` field.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Authorization {
+    origin: Origin,
+    value: HeaderValue,
+}
+
+impl Authorization {
+    /// Returns `text` as a secret that only `origin` will see.
+    pub(super) fn new(origin: &Origin, text: &str) -> Result<Self> {
+        let mut value = HeaderValue::from_str(text).map_err(|_| {
+            let message = "a credential has characters that HTTP cannot carry";
+            Error::new(Reason::CredentialsInvalid, message)
+        })?;
+        value.set_sensitive(true);
+        let origin = origin.clone();
+        Ok(Self { origin, value })
+    }
+}
+
+/// One request as it goes over the wire.
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+    pub(super) authorization: Option<&'a Authorization>,
+    /// How long the peer may take from the end of the request to the beginning of its answer.
+    pub(super) wait: Duration,
+}
+
+/// Sends requests, over as few and as lazily made clients as will do.
+pub(super) struct Http {
+    authorities: Vec<Certificate>,
+    identity: Option<Identity>,
+    proxies: Proxies,
+    patience: Patience,
+    clients: Mutex<HashMap<Kind, Client>>,
+}
+
+/// What differs between clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    trust: Trust,
+    proxied: bool,
+}
+
+/// What a client trusts and shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Trust {
+    /// Plain http only: needs no CA, and so works on a machine that has none.
+    Nobody,
+    /// The system's CAs and the user's.
+    Authorities,
+    /// The same, showing the client certificate when asked.
+    Identified,
+}
+
+impl Http {
+    /// Returns a sender of requests; a CA or client certificate that cannot be used is an error
+    /// now, not at the first request.
+    pub(super) fn new(
+        ca_pem: Option<&[u8]>,
+        identity: Option<&ClientIdentity>,
+        proxies: Proxies,
+        patience: Patience,
+    ) -> Result<Self> {
+        let http = Self {
+            authorities: ca_pem.map(authorities).transpose()?.unwrap_or_default(),
+            identity: identity.map(ClientIdentity::read).transpose()?,
+            proxies,
+            patience,
+            clients: Mutex::default(),
+        };
+        if http.identity.is_some() {
+            http.client(Kind {
+                trust: Trust::Identified,
+                proxied: false,
+            })?;
+        } else if ca_pem.is_some() {
+            let trust = Trust::Authorities;
+            let proxied = false;
+            http.client(Kind { trust, proxied })?;
+        }
+        Ok(http)
+    }
+
+    /// Returns how long peers may take.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// Sends one request on behalf of `registry` and returns the answer, whatever its status.
+    pub(super) async fn exchange(&self, registry: &Origin, call: Call<'_>) -> Result<Answer> {
+        let target = Origin::of(&call.url)?;
+        let client = self.client(self.kind(registry, &target))?;
+        let mut request = reqwest::Request::new(call.method, call.url);
+        *request.headers_mut() = call.headers;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let known = call.authorization.filter(|a| a.origin == target);
+        if let Some(authorization) = known {
+            headers.insert(AUTHORIZATION, authorization.value.clone());
+        }
+        *request.body_mut() = Some(call.body);
+
+        // The query is left out: it may carry a session, a scope or a signature.
+        let what = format!("{} {target}{}", request.method(), request.url().path());
+        let started = Instant::now();
+        let limit = self.patience.connect.saturating_add(call.wait);
+        let outcome = tokio::time::timeout(limit, client.execute(request)).await;
+        let took = started.elapsed();
+        match &outcome {
+            Ok(Ok(response)) => tracing::debug!(%what, status = response.status().as_u16(), ?took),
+            Ok(Err(_)) => tracing::debug!(%what, ?took, "failed"),
+            Err(_) => tracing::debug!(%what, ?took, "timed out"),
+        }
+        let response = outcome
+            .map_err(|_| silent(&target, limit))?
+            .map_err(|error| transport::failed(error, &target))?;
+        check_encoding(response.headers(), response.status().is_success(), &target)?;
+        Ok(Answer::new(response, target, self.patience.stall))
+    }
+
+    /// Returns which client may talk to `target` on behalf of `registry`.
+    fn kind(&self, registry: &Origin, target: &Origin) -> Kind {
+        let identified = self.identity.is_some() && registry == target;
+        let trust = match target.scheme() {
+            Scheme::Http => Trust::Nobody,
+            Scheme::Https if identified => Trust::Identified,
+            Scheme::Https => Trust::Authorities,
+        };
+        // A proxy has no part in what stays on this machine, and an https proxy could ask for the
+        // client certificate.
+        let proxied = self.proxies == Proxies::Environment
+            && !target.is_loopback()
+            && trust != Trust::Identified;
+        Kind { trust, proxied }
+    }
+
+    /// Returns the client of this kind, made at its first use.
+    fn client(&self, kind: Kind) -> Result<Client> {
+        let mut clients = self
+            .clients
+            .lock()
+            .map_err(|_| Error::new(Reason::Internal, "another request stopped"))?;
+        if let Some(client) = clients.get(&kind) {
+            return Ok(client.clone());
+        }
+        let client = self.builder(kind).build().map_err(transport::unusable)?;
+        clients.insert(kind, client.clone());
+        Ok(client)
+    }
+
+    fn builder(&self, kind: Kind) -> ClientBuilder {
+        let mut builder = Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(self.patience.connect)
+            // One connection per blob: streams of one HTTP/2 connection share one TCP window,
+            // which was measured to be slower for large blobs.
+            .http1_only()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate();
+        if !kind.proxied {
+            builder = builder.no_proxy();
+        }
+        builder = match kind.trust {
+            Trust::Nobody => return builder.tls_certs_only([]),
+            _ => builder.https_only(true),
+        };
+        // Merging, unlike the default, does without the system's CAs where there are none; but
+        // merging nothing is the default.
+        builder = builder.tls_certs_merge(self.authorities.iter().cloned());
+        match (&self.identity, kind.trust) {
+            (Some(identity), Trust::Identified) => builder.identity(identity.clone()),
+            _ => builder,
+        }
+    }
+}
+
+fn authorities(pem: &[u8]) -> Result<Vec<Certificate>> {
+    let invalid = |message| Error::new(Reason::TlsSettingsInvalid, message);
+    let found = Certificate::from_pem_bundle(pem).map_err(|error| {
+        invalid("the CA file is not PEM").because(transport::root_cause(&error))
+    })?;
+    match found.is_empty() {
+        true => Err(invalid("the CA file has no certificate in it")
+            .hint("it must have PEM blocks that begin with `-----BEGIN CERTIFICATE-----`")),
+        false => Ok(found),
+    }
+}
+
+impl ClientIdentity {
+    fn read(&self) -> Result<Identity> {
+        let mut pem = self.certificate_pem.clone();
+        pem.push(b'\n');
+        pem.extend_from_slice(&self.key_pem);
+        Identity::from_pem(&zeroize::Zeroizing::new(pem)).map_err(|error| {
+            let message = "the client certificate or its key cannot be used";
+            Error::new(Reason::TlsSettingsInvalid, message)
+                .hint("both must be PEM, and the key must not be encrypted")
+                .because(transport::root_cause(&error))
+        })
+    }
+}
+
+fn silent(target: &Origin, limit: Duration) -> Error {
+    let message = format!("{target} does not answer within {} s", limit.as_secs());
+    Error::new(Reason::TimedOut, message)
+}
+
+/// We ask for `identity`: anything else could hide other bytes than were hashed, or a bomb.
+fn check_encoding(headers: &HeaderMap, is_success: bool, target: &Origin) -> Result<()> {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !is_success || headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        return Ok(());
+    }
+    let message = format!("{target} answers in a `Content-Encoding` that was not asked for");
+    Err(Error::new(Reason::RegistryProtocol, message)
+        .hint("a proxy in front of the registry may compress; turn that off for `/v2/`"))
+}

@@ -1,0 +1,268 @@
+//! The staging directory: where a pull works, beside its target, until everything is right.
+//!
+//! One rename makes it the target, so whoever looks there sees nothing, the whole old model or the
+//! whole new one. Until then it is this user's alone (mode 0700, a name nobody can guess), and it
+//! goes away with the [`Staging`] that owns it, however the pull ends. A killed pull cannot clean
+//! up; its directory is told from a live one by the lock on it, and the next pull removes it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, Mode, RenameFlags, fchmod, flock, fstat, renameat_with};
+use rustix::io::Errno;
+
+use crate::directory::{DIRECTORY_MODE, Directory, Identity, Kind};
+use crate::error::{Error, Reason, Result};
+use crate::path::{RESERVED, SafePath};
+use crate::unpack::target::{Target, unsuitable};
+use crate::walk::STAGING_PREFIX;
+
+/// What the name of an old model starts with while it is moved aside, where two directories cannot
+/// change places in one step.
+const ASIDE_PREFIX: &str = ".modelctl-replaced-";
+
+/// Names tried before giving up: another pull may clean up a directory that is not locked yet.
+const NAMES: usize = 8;
+
+/// A directory beside the target that only this pull knows.
+#[derive(Debug)]
+pub(super) struct Staging {
+    target: Target,
+    name: OsString,
+    root: Arc<Directory>,
+    directories: Vec<PathBuf>,
+    /// Whether the directory is the target now, and not to be removed.
+    installed: bool,
+}
+
+impl Staging {
+    /// Creates and locks a directory beside `target`, and one in it for the receipt.
+    pub(super) fn create(target: Target) -> Result<Self> {
+        for _ in 0..NAMES {
+            let name = random_name(STAGING_PREFIX)?;
+            target.parent.create_child(&name, 0o700)?;
+            let Some(root) = lock(&target.parent, &name) else {
+                continue;
+            };
+            let mut staging = Self {
+                target,
+                name,
+                root: Arc::new(root),
+                directories: Vec::new(),
+                installed: false,
+            };
+            staging.create_directory(PathBuf::from(RESERVED))?;
+            return Ok(staging);
+        }
+        let place = target.parent.path().display();
+        let message = format!("cannot keep a working directory in `{place}`");
+        Err(Error::new(Reason::Disk, message))
+    }
+
+    /// Returns the directory itself.
+    pub(super) fn root(&self) -> &Arc<Directory> {
+        &self.root
+    }
+
+    /// Creates the directories that `files` need.
+    pub(super) fn create_directories<'a>(
+        &mut self,
+        files: impl Iterator<Item = &'a SafePath>,
+    ) -> Result<()> {
+        let mut seen = std::collections::HashSet::new();
+        for file in files {
+            for (end, _) in file.as_str().match_indices('/') {
+                let directory = file.as_str().split_at(end).0;
+                if seen.insert(directory) {
+                    self.create_directory(PathBuf::from(directory))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates a directory whose content will be made durable with everything else.
+    pub(super) fn create_directory(&mut self, path: PathBuf) -> Result<()> {
+        self.root.create_child(&path, DIRECTORY_MODE)?;
+        self.directories.push(path);
+        Ok(())
+    }
+
+    /// Makes every directory durable and then puts the whole in place, in one step where the file
+    /// system can. Returns what of a replaced model could not be removed.
+    pub(super) fn install(mut self) -> Result<Option<PathBuf>> {
+        for directory in self.directories.iter().rev() {
+            self.root.child(directory)?.sync()?;
+        }
+        self.open_up()?;
+        self.root.sync()?;
+        let displaced = match self.target.replaces {
+            None => self.put_new().map(|()| None)?,
+            Some(old) => self.replace(old)?,
+        };
+        self.target.keep()?;
+        let Some(displaced) = displaced else {
+            return Ok(None);
+        };
+        let left = self.target.parent.remove(&displaced).is_err();
+        Ok(left.then(|| self.target.parent.path().join(displaced)))
+    }
+
+    /// Gives the directory the mode that any new directory here would have: what a directory in it
+    /// got, after umask and inheritance.
+    fn open_up(&self) -> Result<()> {
+        let like = self.root.child(RESERVED)?;
+        let failed = |error: Errno| Error::io("open up", self.root.path(), error.into());
+        let mode = Mode::from_raw_mode(fstat(&like).map_err(failed)?.st_mode & 0o7777);
+        fchmod(&*self.root, mode).map_err(failed)
+    }
+
+    /// Puts the model where nothing stands.
+    fn put_new(&mut self) -> Result<()> {
+        let Target { parent, name, .. } = &self.target;
+        let renamed = match rename(parent, &self.name, name, RenameFlags::NOREPLACE) {
+            Err(error) if is_unsupported(error) => match parent.look(name)? {
+                Some(_) => Err(Errno::EXIST),
+                None => rename(parent, &self.name, name, RenameFlags::empty()),
+            },
+            renamed => renamed,
+        };
+        match renamed {
+            Ok(()) => {
+                self.installed = true;
+                Ok(())
+            }
+            Err(Errno::EXIST | Errno::NOTEMPTY) => Err(self.target.exists()),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Puts the model where `old` stands, and returns the name that `old` has then.
+    fn replace(&mut self, old: Identity) -> Result<Option<OsString>> {
+        let exchange = RenameFlags::EXCHANGE;
+        let Target { parent, name, .. } = &self.target;
+        match rename(parent, &self.name, name, exchange) {
+            Ok(()) if parent.look(&self.name)?.map(|(_, identity)| identity) == Some(old) => {
+                self.installed = true;
+                Ok(Some(self.name.clone()))
+            }
+            Ok(()) => {
+                // Someone put another directory there, which nobody agreed to lose.
+                rename(parent, &self.name, name, exchange).map_err(|error| self.failed(error))?;
+                Err(self.changed())
+            }
+            Err(error) if is_unsupported(error) => self.replace_in_steps(old).map(Some),
+            Err(Errno::NOENT) => self.put_new().map(|()| None),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Does the same where the file system cannot exchange two names: for a moment nothing stands
+    /// there, and if the second step fails the first is undone.
+    fn replace_in_steps(&mut self, old: Identity) -> Result<OsString> {
+        let aside = random_name(ASIDE_PREFIX)?;
+        let Target { parent, name, .. } = &self.target;
+        if parent.look(name)?.map(|(_, identity)| identity) != Some(old) {
+            return Err(self.changed());
+        }
+        rename(parent, name, &aside, RenameFlags::empty()).map_err(|error| self.failed(error))?;
+        match self.put_new() {
+            Ok(()) => Ok(aside),
+            Err(error) => {
+                let Target { parent, name, .. } = &self.target;
+                match rename(parent, &aside, name, RenameFlags::empty()) {
+                    Ok(()) => Err(error),
+                    Err(_) => Err(error.hint(format!(
+                        "the old model is at `{}` now",
+                        parent.path().join(&aside).display()
+                    ))),
+                }
+            }
+        }
+    }
+
+    fn failed(&self, error: Errno) -> Error {
+        match error {
+            Errno::BUSY => unsuitable(&self.target.path, "is a mount point, or in use"),
+            error => Error::io("put the model at", &self.target.path, error.into()),
+        }
+    }
+
+    fn changed(&self) -> Error {
+        unsuitable(&self.target.path, "was changed by someone else meanwhile")
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.installed {
+            // The error that ended the pull is the one to tell; the next pull tries again.
+            let _ = self.target.parent.remove(&self.name);
+        }
+    }
+}
+
+fn rename(parent: &Directory, from: &OsStr, to: &OsStr, flags: RenameFlags) -> Result<(), Errno> {
+    renameat_with(parent, from, parent, to, flags)
+}
+
+/// Whether the file system, or the kernel, cannot rename with flags.
+fn is_unsupported(error: Errno) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&error)
+}
+
+fn random_name(prefix: &str) -> Result<OsString> {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| Error::new(Reason::Internal, "there are no random numbers to be had"))?;
+    Ok(format!("{prefix}{}", hex::encode(bytes)).into())
+}
+
+/// Opens and locks the directory `name`, if nobody else holds it or has just removed it.
+///
+/// Where the file system has no locks, nobody can tell that it is abandoned, and nobody will
+/// remove it.
+fn lock(parent: &Directory, name: &OsStr) -> Option<Directory> {
+    let directory = parent.child(name).ok()?;
+    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return None,
+        Ok(()) | Err(_) => {}
+    }
+    let (_, identity) = parent.look(name).ok()??;
+    (directory.identity().ok()? == identity).then_some(directory)
+}
+
+/// Removes what killed pulls left in `parent`: staging directories of this user that no process
+/// holds. It is a favour to the disk, so nothing here is an error. Returns old models that a pull
+/// had moved aside when it was killed, which only a person can judge.
+pub(super) fn sweep(parent: &Directory) -> Vec<PathBuf> {
+    let mut aside = Vec::new();
+    for (name, kind) in parent.entries().unwrap_or_default() {
+        let text = name.to_string_lossy();
+        if kind != Kind::Directory {
+            continue;
+        }
+        if text.starts_with(STAGING_PREFIX)
+            && let Some(_lock) = lock_abandoned(parent, &name)
+        {
+            let _ = parent.remove(&name);
+        }
+        if text.starts_with(ASIDE_PREFIX) {
+            aside.push(parent.path().join(&name));
+        }
+    }
+    aside
+}
+
+/// Returns the lock on a staging directory of this user that nobody else holds; while it is kept,
+/// no pull takes the directory for its own.
+fn lock_abandoned(parent: &Directory, name: &OsStr) -> Option<Directory> {
+    let directory = parent.child(name).ok()?;
+    let owner = fstat(&directory).ok()?.st_uid;
+    if owner != rustix::process::geteuid().as_raw() {
+        return None;
+    }
+    flock(&directory, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(directory)
+}

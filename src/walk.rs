@@ -1,0 +1,557 @@
+//! Walking a model directory: which files make up the model, and why others do not.
+//!
+//! What is left out is known or asked for: the [built-in](is_built_in) names, what `.modelignore`
+//! at the root says (in gitignore's syntax; it is not packed itself), what the [`Selection`] does
+//! not mean. Everything else must be a regular file with a name that is safe everywhere, or the
+//! walk fails: a model that silently lacks a file is worse than none.
+//!
+//! A symlink stands for the regular file that it finally leads to, if that lies in the model
+//! directory; one that leads out of it could publish anything (`~/.ssh`), so it is refused, as are
+//! links to directories, FIFOs, sockets and devices. So are names that look like secrets, unless
+//! an `--include` spells out the path: packing them is a leak, and dropping them silently a
+//! surprise.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use crate::directory::{Directory, Kind, Stamp};
+use crate::error::{Error, Reason, Result};
+use crate::hashing::changed;
+use crate::limits;
+use crate::path::{PathSet, RESERVED, SafePath};
+use crate::selection::Selector;
+
+pub use crate::selection::Selection;
+
+/// The file at the root that says what to leave out.
+pub const IGNORE_FILE: &str = ".modelignore";
+
+/// What the name of a directory starts with that a pull works in.
+pub const STAGING_PREFIX: &str = ".modelctl-staging-";
+
+/// A regular file of a model directory.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    path: SafePath,
+    stamp: Stamp,
+    root: Arc<Directory>,
+    /// Where its bytes are, below the root: another path than its own if it is a symlink.
+    target: PathBuf,
+}
+
+impl SourceFile {
+    /// Returns its path in the model.
+    pub fn path(&self) -> &SafePath {
+        &self.path
+    }
+
+    /// Returns its size.
+    pub fn size(&self) -> u64 {
+        self.stamp.size
+    }
+
+    /// Returns the stamp it had when it was found.
+    pub fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+
+    /// Returns where it is, for messages.
+    pub fn place(&self) -> PathBuf {
+        self.path.below(self.root.path())
+    }
+
+    /// Opens it, if it is still what was found: however often it is read, it is one content.
+    pub fn open(&self) -> Result<File> {
+        let file = self.root.open_file(&self.target)?;
+        match Stamp::of(&file, &self.place())? == self.stamp {
+            true => Ok(file),
+            false => Err(changed(&self.place())),
+        }
+    }
+}
+
+/// Finds the files of the model in `directory` that `selection` means, sorted by path.
+pub fn walk(directory: &Path, selection: &Selection) -> Result<Vec<SourceFile>> {
+    let canonical = root_of(directory)?;
+    let root = Arc::new(Directory::open(directory)?);
+    let mut walk = Walk {
+        ignores: read_ignores(&root)?,
+        root: Arc::clone(&root),
+        canonical,
+        selector: selection.read()?,
+        paths: PathSet::default(),
+        found: Vec::new(),
+    };
+    walk.visit(&root, Path::new(""))?;
+    let mut found = walk.found;
+    if found.is_empty() {
+        let message = format!("there is no file to pack in `{}`", directory.display());
+        return Err(Error::new(Reason::ModelUnsuitable, message)
+            .hint("check the directory, `--include`, `--exclude` and `.modelignore`"));
+    }
+    found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// Returns the real path of `directory`, which must be one, and not the whole file system.
+fn root_of(directory: &Path) -> Result<PathBuf> {
+    let canonical =
+        std::fs::canonicalize(directory).map_err(|error| Error::io("open", directory, error))?;
+    let unsuitable = |why: &str| {
+        let message = format!("`{}` is {why}", directory.display());
+        Err(Error::new(Reason::ModelUnsuitable, message).hint("name the model's directory"))
+    };
+    if !canonical.is_dir() {
+        return unsuitable("a file, not a directory");
+    }
+    if canonical.parent().is_none() {
+        return unsuitable("the whole file system, not a model");
+    }
+    Ok(canonical)
+}
+
+/// Reads what `.modelignore` says, if there is one.
+fn read_ignores(root: &Directory) -> Result<Gitignore> {
+    if root.look(IGNORE_FILE)?.is_none() {
+        return Ok(Gitignore::empty());
+    }
+    let bytes = root.read(IGNORE_FILE, limits::LOCAL_FILE)?;
+    let place = root.path().join(IGNORE_FILE);
+    let invalid = |why: String| {
+        let message = format!("`{}` {why}", place.display());
+        Error::new(Reason::PatternInvalid, message)
+    };
+    let text = String::from_utf8(bytes)
+        .map_err(|error| invalid("is not UTF-8".to_owned()).because(error))?;
+    let mut builder = GitignoreBuilder::new("");
+    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        builder.add_line(None, line).map_err(|error| {
+            invalid(format!("has a bad pattern in line {}", number + 1)).because(error)
+        })?;
+    }
+    builder
+        .build()
+        .map_err(|error| invalid("cannot be understood".to_owned()).because(error))
+}
+
+struct Walk {
+    root: Arc<Directory>,
+    /// The root's real path, to tell where symlinks lead.
+    canonical: PathBuf,
+    selector: Selector,
+    ignores: Gitignore,
+    paths: PathSet,
+    found: Vec<SourceFile>,
+}
+
+impl Walk {
+    fn visit(&mut self, directory: &Directory, path: &Path) -> Result<()> {
+        if path.components().count() > limits::PATH_DEPTH {
+            return Err(refused(Reason::PathUnsafe, path, "is nested too deeply"));
+        }
+        for (name, kind) in directory.entries()? {
+            let path = path.join(&name);
+            if self.leaves_out(&path, kind) {
+                continue;
+            }
+            match kind {
+                Kind::Directory => self.visit(&directory.child(&name)?, &path)?,
+                Kind::Symlink => self.follow(&path)?,
+                _ if !self.selector.includes(&path) => {}
+                Kind::File => self.add(&path, path.clone())?,
+                Kind::Special => {
+                    let why = format!("is a {kind}");
+                    return Err(refused(Reason::FileKindUnsafe, &path, &why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn leaves_out(&self, path: &Path, kind: Kind) -> bool {
+        let is_directory = kind == Kind::Directory;
+        is_built_in(path)
+            || self.ignores.matched(path, is_directory).is_ignore()
+            || self.selector.excludes(path)
+    }
+
+    /// Adds the file that a symlink finally leads to, if that is one of the model's own.
+    fn follow(&mut self, path: &Path) -> Result<()> {
+        let place = self.canonical.join(path);
+        // Whether a link to a directory is included depends on what is in it; so it is not left
+        // out for its own name.
+        if !self.selector.includes(path) && !place.is_dir() {
+            return Ok(());
+        }
+        let refused = |why: &str| refused(Reason::FileKindUnsafe, path, why);
+        let target = std::fs::canonicalize(&place)
+            .map_err(|error| refused("is a symlink that leads nowhere").because(error))?;
+        if target.is_dir() {
+            return Err(refused("is a symlink to a directory")
+                .hint("put a real directory in its place, or leave it out with `--exclude`"));
+        }
+        match target.strip_prefix(&self.canonical) {
+            Ok(target) => self.add(path, target.to_owned()),
+            Err(_) => Err(
+                refused("is a symlink that leads out of the model directory").hint(
+                    "copy the model with `cp -rL`, which puts files in place of links, and push \
+                     the copy",
+                ),
+            ),
+        }
+    }
+
+    /// Adds the file at `path`, whose bytes are at `target` below the root.
+    fn add(&mut self, path: &Path, target: PathBuf) -> Result<()> {
+        let safe: SafePath = match path.to_str() {
+            Some(text) => text.parse()?,
+            None => {
+                return Err(refused(
+                    Reason::PathUnsafe,
+                    path,
+                    "has a name that is not UTF-8",
+                ));
+            }
+        };
+        let secret = looks_secret(path) || looks_secret(&target);
+        if secret && !self.selector.spells(&safe) {
+            return Err(refused(
+                Reason::FileKindUnsafe,
+                path,
+                "looks like a secret by its name",
+            )
+            .hint(format!(
+                "leave it out with `--exclude` or `.modelignore`; if it belongs to the model, \
+                 name it: `--include '**' --include {safe}`"
+            )));
+        }
+        self.paths.insert(&safe)?;
+        if self.found.len() == limits::FILES {
+            let message = format!("the model has more than {} files", limits::FILES);
+            return Err(Error::new(Reason::ModelUnsuitable, message)
+                .hint("leave files out, or pack small ones into an archive"));
+        }
+        let file = self.root.open_file(&target)?;
+        self.found.push(SourceFile {
+            stamp: Stamp::of(&file, &self.canonical.join(path))?,
+            path: safe,
+            root: Arc::clone(&self.root),
+            target,
+        });
+        Ok(())
+    }
+}
+
+fn refused(reason: Reason, path: &Path, why: &str) -> Error {
+    Error::new(reason, format!("`{}` {why}", path.display()))
+        .hint("leave it out with `--exclude` or `.modelignore`, or put a regular file in its place")
+}
+
+/// Whether `path` is never part of a model: what version control, caches and this tool itself
+/// leave behind. A pulled model that is pushed again must not carry its receipt.
+pub fn is_built_in(path: &Path) -> bool {
+    let at_root = [RESERVED, IGNORE_FILE, ".cache/huggingface"];
+    let anywhere = [".git", "__pycache__", ".ipynb_checkpoints", ".DS_Store"];
+    let name = path.file_name().unwrap_or_default();
+    at_root.iter().any(|known| path == Path::new(known))
+        || anywhere.iter().any(|known| name == *known)
+        || name
+            .as_encoded_bytes()
+            .starts_with(STAGING_PREFIX.as_bytes())
+}
+
+/// Whether the name is one that keys and tokens have. A tripwire for mistakes, not a scanner.
+fn looks_secret(path: &Path) -> bool {
+    const NAMES: [&str; 11] = [
+        ".env",
+        ".git-credentials",
+        ".htpasswd",
+        ".netrc",
+        ".npmrc",
+        ".pypirc",
+        "id_dsa",
+        "id_ecdsa",
+        "id_ed25519",
+        "id_rsa",
+        "kaggle.json",
+    ];
+    const EXTENSIONS: [&str; 6] = [".key", ".pem", ".p12", ".pfx", ".jks", ".keystore"];
+    const HARMLESS: [&str; 3] = [".env.example", ".env.sample", ".env.template"];
+    const DIRECTORIES: [&str; 4] = [".ssh", ".aws", ".gnupg", ".kube"];
+    let lower = path.to_string_lossy().to_lowercase();
+    let name = lower.rsplit('/').next().unwrap_or_default();
+    let is_env = name.starts_with(".env.") && !HARMLESS.contains(&name);
+    is_env
+        || NAMES.contains(&name)
+        || EXTENSIONS.iter().any(|extension| name.ends_with(extension))
+        || lower.split('/').any(|name| DIRECTORIES.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    /// A directory `model` with these files, in a directory of its own.
+    fn model(files: &[&str]) -> (tempfile::TempDir, PathBuf) {
+        let around = tempfile::tempdir().unwrap();
+        let model = around.path().join("model");
+        std::fs::create_dir(&model).unwrap();
+        for file in files {
+            let path = model.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file).unwrap();
+        }
+        (around, model)
+    }
+
+    fn paths(model: &Path, selection: &Selection) -> Vec<String> {
+        let files = walk(model, selection).unwrap();
+        files.iter().map(|file| file.path.to_string()).collect()
+    }
+
+    fn selection(include: &[&str], exclude: &[&str]) -> Selection {
+        let owned = |patterns: &[&str]| patterns.iter().map(|p| (*p).to_owned()).collect();
+        Selection {
+            include: owned(include),
+            exclude: owned(exclude),
+        }
+    }
+
+    fn refusal(model: &Path, selection: &Selection) -> Reason {
+        walk(model, selection).unwrap_err().reason()
+    }
+
+    #[test]
+    fn finds_every_file_sorted_and_leaves_out_what_is_known() {
+        let (_around, model) = model(&[
+            "b/z",
+            "b/a",
+            "a",
+            "config.json",
+            ".gitattributes",
+            ".env.example",
+            "sub/.modelctl/x",
+            "sub/.cache/huggingface/x",
+            ".git/HEAD",
+            "sub/.git",
+            ".modelctl/receipt.json",
+            ".cache/huggingface/x",
+            "x/__pycache__/a.pyc",
+            ".DS_Store",
+            "sub/.DS_Store",
+            ".modelctl-staging-0123/x",
+        ]);
+        std::fs::create_dir_all(model.join("empty/empty")).unwrap();
+        let expected = [
+            ".env.example",
+            ".gitattributes",
+            "a",
+            "b/a",
+            "b/z",
+            "config.json",
+            "sub/.cache/huggingface/x",
+            "sub/.modelctl/x",
+        ];
+        assert_eq!(paths(&model, &Selection::default()), expected);
+        let file = &walk(&model, &Selection::default()).unwrap()[3];
+        assert_eq!(file.size(), 3);
+        assert_eq!(
+            std::io::read_to_string(file.open().unwrap()).unwrap(),
+            "b/a"
+        );
+    }
+
+    #[test]
+    fn honours_modelignore_and_the_selection() {
+        let (_around, model) =
+            model(&["a.bin", "b.bin", "deep/a.bin", "logs/x", "sub/logs/y", "k"]);
+        std::fs::write(model.join(IGNORE_FILE), "# why\n*.bin\n!b.bin\n/logs/\n").unwrap();
+        assert_eq!(
+            paths(&model, &Selection::default()),
+            ["b.bin", "k", "sub/logs/y"]
+        );
+        assert_eq!(
+            paths(&model, &selection(&["*.bin", "sub"], &[])),
+            ["b.bin", "sub/logs/y"]
+        );
+        assert_eq!(paths(&model, &selection(&[], &["sub", "b.*"])), ["k"]);
+        assert_eq!(
+            refusal(&model, &selection(&["a.bin"], &[])),
+            Reason::ModelUnsuitable
+        );
+
+        std::fs::write(model.join(IGNORE_FILE), "fine\n{a\n").unwrap();
+        assert_eq!(
+            refusal(&model, &Selection::default()),
+            Reason::PatternInvalid
+        );
+        std::fs::remove_file(model.join(IGNORE_FILE)).unwrap();
+        symlink("../model/k", model.join(IGNORE_FILE)).unwrap();
+        assert_eq!(
+            refusal(&model, &Selection::default()),
+            Reason::FileKindUnsafe
+        );
+    }
+
+    #[test]
+    fn a_symlink_stands_for_a_file_of_the_model_and_nothing_else() {
+        let (around, model) = model(&["blobs/one", "a"]);
+        symlink("blobs/one", model.join("link")).unwrap();
+        symlink("../link", model.join("blobs/again")).unwrap();
+        symlink(model.join("a"), model.join("absolute")).unwrap();
+        let found = walk(&model, &Selection::default()).unwrap();
+        let contents: Vec<_> = found
+            .iter()
+            .map(|file| std::io::read_to_string(file.open().unwrap()).unwrap())
+            .collect();
+        assert_eq!(contents, ["a", "a", "blobs/one", "blobs/one", "blobs/one"]);
+
+        std::fs::write(around.path().join("outside"), "s").unwrap();
+        symlink("..", around.path().join("up")).unwrap();
+        for target in [
+            "../outside",
+            "../up/model/../outside",
+            "nowhere",
+            "blobs",
+            "..",
+            "bad",
+            "/",
+        ] {
+            symlink(target, model.join("bad")).unwrap();
+            assert_eq!(
+                refusal(&model, &Selection::default()),
+                Reason::FileKindUnsafe,
+                "{target}"
+            );
+            assert_eq!(
+                paths(&model, &selection(&["a"], &["bad"])),
+                ["a"],
+                "{target}"
+            );
+            std::fs::remove_file(model.join("bad")).unwrap();
+        }
+        walk(&model, &Selection::default()).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_becomes_a_symlink_is_not_opened() {
+        let (around, model) = model(&["a", "d/b"]);
+        let found = walk(&model, &Selection::default()).unwrap();
+        std::fs::write(around.path().join("secret"), "s").unwrap();
+        std::fs::remove_file(model.join("a")).unwrap();
+        symlink("../secret", model.join("a")).unwrap();
+        std::fs::rename(model.join("d"), around.path().join("d")).unwrap();
+        symlink("../d", model.join("d")).unwrap();
+        for file in found {
+            assert_eq!(file.open().unwrap_err().reason(), Reason::FileKindUnsafe);
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_is_not_opened() {
+        let (_around, model) = model(&["a", "b"]);
+        let found = walk(&model, &Selection::default()).unwrap();
+        std::fs::write(model.join("b"), "x").unwrap();
+        found[0].open().unwrap();
+        assert_eq!(found[1].open().unwrap_err().reason(), Reason::FileChanged);
+    }
+
+    #[test]
+    fn refuses_special_files_unless_they_are_left_out() {
+        let (_around, model) = model(&["a"]);
+        let _socket = std::os::unix::net::UnixListener::bind(model.join("s")).unwrap();
+        assert_eq!(
+            refusal(&model, &Selection::default()),
+            Reason::FileKindUnsafe
+        );
+        assert_eq!(paths(&model, &selection(&[], &["s"])), ["a"]);
+        assert_eq!(paths(&model, &selection(&["a"], &[])), ["a"]);
+    }
+
+    #[test]
+    fn refuses_secrets_unless_each_is_spelled_out() {
+        for secret in [
+            ".env",
+            ".env.local",
+            "deploy/.ENV",
+            "cosign.key",
+            "tls/server.pem",
+            "id_rsa",
+            ".netrc",
+            ".ssh/config",
+            "kaggle.json",
+        ] {
+            let (_around, model) = model(&["a", secret]);
+            assert_eq!(
+                refusal(&model, &Selection::default()),
+                Reason::FileKindUnsafe,
+                "{secret}"
+            );
+            let swept = selection(&["**"], &[]);
+            assert_eq!(refusal(&model, &swept), Reason::FileKindUnsafe, "{secret}");
+            assert_eq!(paths(&model, &selection(&[], &[secret])), ["a"]);
+            assert_eq!(
+                paths(&model, &selection(&["**", secret], &[])).len(),
+                2,
+                "{secret}"
+            );
+        }
+        let (_around, model) = model(&["sub/.env"]);
+        symlink("sub/.env", model.join("config.json")).unwrap();
+        let hidden = selection(&["config.json"], &[]);
+        assert_eq!(
+            refusal(&model, &selection(&["*"], &[])),
+            Reason::FileKindUnsafe
+        );
+        assert_eq!(paths(&model, &hidden), ["config.json"]);
+    }
+
+    #[test]
+    fn refuses_names_that_are_unsafe_or_collide_somewhere() {
+        for (files, exclude, reason) in [
+            (["a", "NUL.txt"], "NUL.txt", Reason::PathUnsafe),
+            (["a", "b:c"], "b:c", Reason::PathUnsafe),
+            (["a", "x/y\\z"], "x", Reason::PathUnsafe),
+            (
+                ["Config.json", "config.json"],
+                "config.json",
+                Reason::PathCollision,
+            ),
+            (["a", "A/x"], "A", Reason::PathCollision),
+        ] {
+            let (_around, model) = model(&files);
+            assert_eq!(refusal(&model, &Selection::default()), reason, "{files:?}");
+            assert_eq!(
+                paths(&model, &selection(&[], &[exclude])),
+                files[..1],
+                "{files:?}"
+            );
+        }
+        let (_around, model) = model(&["a"]);
+        let name = std::ffi::OsStr::from_bytes(b"\xff.txt");
+        std::fs::write(model.join(name), "").unwrap();
+        assert_eq!(refusal(&model, &Selection::default()), Reason::PathUnsafe);
+        let (_around, model) = self::model(&[&format!("{}x", "d/".repeat(32))]);
+        assert_eq!(refusal(&model, &Selection::default()), Reason::PathUnsafe);
+    }
+
+    #[test]
+    fn refuses_what_is_no_model_directory() {
+        let (around, model) = model(&[]);
+        let all = Selection::default();
+        assert_eq!(refusal(&model, &all), Reason::ModelUnsuitable);
+        assert_eq!(refusal(Path::new("/"), &all), Reason::ModelUnsuitable);
+        assert_eq!(refusal(Path::new("/usr/.."), &all), Reason::ModelUnsuitable);
+        assert_eq!(refusal(&model.join("missing"), &all), Reason::FileNotFound);
+        std::fs::write(model.join("a"), "").unwrap();
+        assert_eq!(refusal(&model.join("a"), &all), Reason::ModelUnsuitable);
+        let link = around.path().join("link");
+        symlink("model", &link).unwrap();
+        assert_eq!(paths(&link, &all), ["a"]);
+    }
+}

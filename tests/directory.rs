@@ -1,0 +1,17 @@
+//! A model directory goes into a store and comes back, or nothing happens at all.
+
+#![allow(missing_docs, unreachable_pub)]
+
+#[path = "support/memory.rs"]
+mod memory;
+#[path = "support/model.rs"]
+mod model;
+#[path = "support/signer.rs"]
+mod signer;
+
+#[path = "directory/installed.rs"]
+mod installed;
+#[path = "directory/pull.rs"]
+mod pull;
+#[path = "directory/push.rs"]
+mod push;
