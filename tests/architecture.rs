@@ -1,16 +1,43 @@
 //! Imports point downward only, and files are named after nouns.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The layers of ARCHITECTURE.md, lowest first; a module may use its own layer and those below.
 const LAYERS: [&[&str]; 5] = [
-    &["digest", "path", "json", "limits", "secret", "error", "progress", "directory"],
-    &["manifest", "reference", "model", "statement", "bundle", "predicate", "key", "selection"],
+    &[
+        "digest",
+        "path",
+        "json",
+        "limits",
+        "secret",
+        "error",
+        "progress",
+        "directory",
+    ],
+    &[
+        "manifest",
+        "reference",
+        "model",
+        "statement",
+        "bundle",
+        "predicate",
+        "key",
+        "selection",
+    ],
     &["store", "blob", "sign", "trust", "policy", "hashing"],
     &["store::layout", "registry", "sign::key", "walk"],
     &[
-        "push", "pack", "attest", "referrer", "verify", "unpack", "receipt", "installed", "copy",
+        "push",
+        "pack",
+        "attest",
+        "referrer",
+        "verify",
+        "unpack",
+        "receipt",
+        "installed",
+        "copy",
     ],
 ];
 
@@ -53,9 +80,15 @@ fn modules() -> Vec<(String, String)> {
 
 /// Returns what a file names by `crate::`, outside its tests and comments.
 fn imports(text: &str) -> BTreeSet<String> {
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    let code: String =
-        code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join(" ");
+    let code = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
+    let code: String = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join(" ");
     let mut found = BTreeSet::new();
     for (start, _) in code.match_indices("crate::") {
         let rest = &code[start + "crate::".len()..];
@@ -65,7 +98,11 @@ fn imports(text: &str) -> BTreeSet<String> {
             continue;
         }
         let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
-        found.insert(rest[..end.unwrap_or(rest.len())].trim_end_matches(':').to_owned());
+        found.insert(
+            rest[..end.unwrap_or(rest.len())]
+                .trim_end_matches(':')
+                .to_owned(),
+        );
     }
     found.retain(|path| !path.is_empty());
     found
@@ -76,13 +113,19 @@ fn imports_point_downward_only() {
     let mut seen = 0;
     for (module, text) in modules() {
         if module == "cli" || module.starts_with("cli::") {
-            assert!(imports(&text).is_empty(), "{module} must use only the public library");
+            assert!(
+                imports(&text).is_empty(),
+                "{module} must use only the public library"
+            );
             continue;
         }
         let own = layer(&module).unwrap_or_else(|| panic!("{module} has no layer"));
         for import in imports(&text) {
             let other = layer(&import).unwrap_or_else(|| panic!("{module}: {import} has no layer"));
-            assert!(other <= own, "{module} (layer {own}) uses {import} (layer {other})");
+            assert!(
+                other <= own,
+                "{module} (layer {own}) uses {import} (layer {other})"
+            );
             seen += 1;
         }
     }
@@ -96,7 +139,13 @@ fn the_library_never_prints_or_reads_its_surroundings() {
             continue;
         }
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for forbidden in ["println!(", "print!(", "std::env::", "env::var", "process::exit"] {
+        for forbidden in [
+            "println!(",
+            "print!(",
+            "std::env::",
+            "env::var",
+            "process::exit",
+        ] {
             assert!(!code.contains(forbidden), "{module} uses {forbidden}");
         }
     }
@@ -106,6 +155,9 @@ fn the_library_never_prints_or_reads_its_surroundings() {
 fn files_are_named_after_nouns_of_the_field() {
     for (module, _) in modules() {
         let name = module.rsplit("::").next().unwrap_or_default();
-        assert!(!["util", "utils", "helper", "helpers", "common", "misc"].contains(&name), "{module}");
+        assert!(
+            !["util", "utils", "helper", "helpers", "common", "misc"].contains(&name),
+            "{module}"
+        );
     }
 }

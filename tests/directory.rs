@@ -6,8 +6,6 @@
 mod memory;
 #[path = "support/model.rs"]
 mod model;
-#[path = "support/signer.rs"]
-mod signer;
 
 #[path = "directory/installed.rs"]
 mod installed;

@@ -65,15 +65,7 @@ pub(super) async fn run(args: CopyArgs, terminal: &Terminal) -> Result<Report, F
     };
     let selector = args.source.selector()?;
     let progress = terminal.progress();
-    let done = copy(
-        &*source,
-        &selector,
-        &*target,
-        tag,
-        &options,
-        terminal.progress(),
-    )
-    .await?;
+    let done = copy(&*source, &selector, &*target, tag, options, &*progress).await?;
     let digest = *done.document.digest();
     let reference = Reference::new(args.target.location().clone(), tag.cloned(), Some(digest));
     let summary = format!(

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use modelctl::error::{Class, Error, Reason};
 
 use super::report::{Failure, Report};
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 
 /// Returns the exit code of a class of failures (`docs/exit-codes.md`).
 pub(super) const fn code(class: Class) -> u8 {
@@ -44,11 +44,19 @@ pub(super) fn finish(
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
     // Nothing is left to be told if even this cannot be written.
     let _ = error.print();
-    if error.use_stderr() {
-        code(Class::Usage).into()
-    } else {
-        ExitCode::SUCCESS
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
     }
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let message = text
+            .trim_start_matches("error: ")
+            .lines()
+            .next()
+            .unwrap_or_default();
+        let _ = terminal::print_failure("modelctl", &Error::new(Reason::Usage, message));
+    }
+    code(Class::Usage).into()
 }
 
 /// Tells that the program could not even start its threads.

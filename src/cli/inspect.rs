@@ -30,6 +30,9 @@ pub(super) struct InspectArgs {
     registry: RegistryArgs,
 }
 
+/// The media types of configs that say what the model is.
+const CONFIGS: [&str; 2] = [model::media_type::CONFIG, model::media_type::LEGACY_CONFIG];
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Inspected {
@@ -91,7 +94,7 @@ async fn model_config(store: &dyn Store, document: &Document) -> Result<Option<V
     let Document::Manifest(manifest) = document else {
         return Ok(None);
     };
-    if !model::is_config(&manifest.config.media_type) {
+    if !CONFIGS.contains(&manifest.config.media_type.as_str()) {
         return Ok(None);
     }
     let bytes = store

@@ -91,8 +91,11 @@ pub(super) fn new_passphrase() -> Result<Password> {
 
 fn ask_twice() -> Result<Secret> {
     let password = prompt("Passphrase for the new key (empty for none): ")?;
-    if prompt("The same again: ")? != password {
-        return Err(Error::new(Reason::KeyPassword, "the two passphrases differ"));
+    if prompt("The same again: ")?.expose() != password.expose() {
+        return Err(Error::new(
+            Reason::KeyPassword,
+            "the two passphrases differ",
+        ));
     }
     Ok(password)
 }

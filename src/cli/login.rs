@@ -41,11 +41,16 @@ pub(super) async fn run(args: LoginArgs, terminal: &Terminal) -> Result<Report, 
         .registry
         .client(Arc::new(Fixed(credential)), terminal)?;
     client.check_login(&args.host).await?;
-    let kept = docker_config()?
+    let stored = docker_config()?
         .store(&args.host, &username, &password)
         .await?;
-    let data = json!({ "host": args.host, "username": username, "kept": kept.to_string() });
-    Ok(Report::of(&data)?.say(format!("logged in to {}; kept in {kept}", args.host)))
+    let kept = match &stored {
+        Stored::Helper(name) => name.clone(),
+        Stored::Unencrypted(path) => path.display().to_string(),
+    };
+    let data = json!({ "host": args.host, "username": username, "kept": kept });
+    let report = Report::of(&data)?.say(format!("logged in to {}", args.host));
+    Ok(stored.warning().into_iter().fold(report, Report::say))
 }
 
 /// A host is what stands before the first `/` of a reference.

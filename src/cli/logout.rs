@@ -18,11 +18,14 @@ pub(super) struct LogoutArgs {
 
 pub(super) async fn run(args: LogoutArgs, _: &Terminal) -> Result<Report, Failure> {
     check_host(&args.host)?;
-    let found = docker_config()?.erase(&args.host).await?;
-    let summary = if found {
-        "forgotten"
-    } else {
-        "there was nothing to forget"
+    let erased = docker_config()?.erase(&args.host).await?;
+    let summary = match erased.removed {
+        true => format!("forgot the credentials for {}", args.host),
+        false => format!("there were no credentials for {}", args.host),
     };
-    Ok(Report::of(&json!({ "host": args.host, "erased": found }))?.say(summary))
+    let remains = erased.remains_in.map(|path| path.display().to_string());
+    let data = json!({ "host": args.host, "erased": erased.removed, "remainsIn": remains });
+    let left = remains.map(|path| format!("`{path}`, another tool's file, still has some"));
+    let report = Report::of(&data)?.say(summary);
+    Ok(left.into_iter().fold(report, Report::say))
 }

@@ -6,10 +6,10 @@ use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
+use modelctl::selection::Selection;
 use modelctl::store::Store;
 use modelctl::unpack::{Existing, PullOptions, pull};
 use modelctl::verify::{Artifact, Proof, Verified, verify};
-use modelctl::selection::Selection;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -8,12 +8,12 @@ use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
 use modelctl::pack::PackOptions;
 use modelctl::predicate::{self, PredicateType};
-use modelctl::push::push;
+use modelctl::push::{PushOptions, push};
 use modelctl::reference::Reference;
+use modelctl::selection::Selection;
 use modelctl::sign::Signer;
 use modelctl::store::Store;
 use modelctl::verify::Artifact;
-use modelctl::selection::Selection;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -116,14 +116,18 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         .registry
         .stores(terminal)?
         .write(args.reference.location())?;
-    let options = PackOptions {
-        selection: Selection::new(args.include, args.exclude)?,
-        annotations: args.annotation.into_iter().collect::<Annotations>(),
-        created: environment::source_date()?,
+    let options = PushOptions {
+        pack: PackOptions {
+            selection: Selection {
+                include: args.include,
+                exclude: args.exclude,
+            },
+            annotations: args.annotation.into_iter().collect::<Annotations>(),
+            created: environment::source_date()?,
+        },
+        concurrency: args.concurrency.count(),
     };
-    let progress = terminal.progress();
-    let concurrency = args.concurrency.count();
-    let pushed = push(&*store, &args.directory, &options, concurrency, &*progress).await?;
+    let pushed = push(&*store, &args.directory, &options, terminal.progress()).await?;
 
     let pinned = args.reference.pinned(*pushed.document.digest());
     let artifact = Artifact::resolve(&*store, &pinned).await?;

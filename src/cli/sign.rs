@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::attest::attachment;
 use super::keys::SignerArgs;
-use super::push::Attachment;
 use super::parse;
+use super::push::Attachment;
 use super::report::{Failure, Report};
 use super::stores::RegistryArgs;
 use super::terminal::Terminal;

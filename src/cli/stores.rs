@@ -88,8 +88,8 @@ impl RegistryArgs {
         };
         let identity = match (&self.cert_file, &self.key_file) {
             (Some(certificate), Some(key)) => Some(ClientIdentity {
-                certificate: read(certificate)?,
-                key: read(key)?,
+                certificate_pem: read(certificate)?,
+                key_pem: Zeroizing::new(read(key)?),
             }),
             _ => None,
         };
@@ -114,11 +114,6 @@ impl RegistryArgs {
             username: username.clone(),
             password,
         }))
-    }
-
-    /// Returns the user name that the flags give, if they do.
-    pub(super) fn username(&self) -> Option<&str> {
-        self.username.as_deref()
     }
 }
 

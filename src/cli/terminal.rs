@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
+use modelctl::error::Error;
 use modelctl::progress::Progress;
 use serde_json::{Map, Value, json};
 
@@ -74,18 +75,24 @@ impl Terminal {
         if !self.output.json {
             return Ok(());
         }
-        let mut document = failure.json.clone();
-        document.insert(
-            "error".to_owned(),
-            json!({
-                "reason": error.reason().code(),
-                "exitCode": exit::code(error.reason().class()),
-                "message": error.to_string(),
-                "hint": error.advice(),
-            }),
-        );
-        print_json(command, document)
+        print_json(command, with_error(failure.json.clone(), error))
     }
+}
+
+/// Prints a failure that came before anything was known, as JSON.
+pub(super) fn print_failure(command: &str, error: &Error) -> io::Result<()> {
+    print_json(command, with_error(Map::new(), error))
+}
+
+fn with_error(mut document: Map<String, Value>, error: &Error) -> Map<String, Value> {
+    let value = json!({
+        "reason": error.reason().code(),
+        "exitCode": exit::code(error.reason().class()),
+        "message": error.to_string(),
+        "hint": error.advice(),
+    });
+    document.insert("error".to_owned(), value);
+    document
 }
 
 fn print_json(command: &str, data: Map<String, Value>) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use modelctl::error::{Error, Reason};
-use modelctl::installed::{self, Depth, Installed};
+use modelctl::installed::{Depth, Installed};
 use modelctl::policy::Verdict;
 use modelctl::reference::Reference;
 use modelctl::verify::{Artifact, verify};
@@ -92,15 +92,21 @@ fn is_directory(target: &str) -> bool {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct VerifiedDirectory<'a> {
     verified: bool,
     directory: &'a Path,
     reference: String,
     digest: String,
+    files: usize,
+    left_behind: usize,
+    hashed_bytes: u64,
     #[serde(flatten)]
-    report: &'a installed::Report,
+    verdict: &'a Verdict,
 }
 
+/// Judges a pulled directory's bundles again, and then compares its files: nobody waits for the
+/// hashing of what is not vouched for.
 async fn verify_directory(
     directory: &Path,
     args: &VerifyArgs,
@@ -109,29 +115,34 @@ async fn verify_directory(
     let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
     let installed = Installed::open(directory)?;
-    let reference = installed.reference().clone();
-    let digest = installed.document().digest().to_string();
-    let progress = terminal.progress();
-    let found = installed.verify(&trust, &policy, depth, &*progress).await?;
-    let mut lines = explain(&found.verdict);
-    lines.extend(found.differences.iter().map(|difference| format!("no  {difference}")));
+    let reference = installed.reference().to_string();
+    let verdict = installed.judge(&trust, &policy);
+    let lines = explain(&verdict);
+    let mut data = VerifiedDirectory {
+        verified: false,
+        directory,
+        reference: reference.clone(),
+        digest: installed.digest().to_string(),
+        files: 0,
+        left_behind: 0,
+        hashed_bytes: 0,
+        verdict: &verdict,
+    };
+    if let Some(error) = modelctl::verify::refusal(&verdict, installed.reference()) {
+        return Err(Failure::from(error).with(&data).details(lines));
+    }
+    let checked = installed.check(depth, terminal.progress()).await;
+    let checked = checked.map_err(|error| Failure::from(error).with(&data))?;
+    data.verified = true;
+    data.files = checked.files;
+    data.left_behind = checked.left_behind;
+    data.hashed_bytes = checked.hashed_bytes;
     let summary = format!(
         "verified {}: {} files of {reference} ({} read again)",
         directory.display(),
-        found.files,
-        size(found.hashed_bytes),
+        checked.files,
+        size(checked.hashed_bytes),
     );
-    let data = VerifiedDirectory {
-        verified: found.verdict.admits() && found.differences.is_empty(),
-        directory,
-        reference: reference.to_string(),
-        digest,
-        report: &found,
-    };
-    let json = serde_json::to_value(&data).unwrap_or_default();
-    if let Err(error) = found.admit() {
-        return Err(Failure::from(error).with(&json).details(lines));
-    }
-    let report = Report::of(&json)?.say(summary);
+    let report = Report::of(&data)?.say(summary);
     Ok(lines.into_iter().fold(report, Report::say).line(reference))
 }

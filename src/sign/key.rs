@@ -196,6 +196,11 @@ impl KeySigner {
             key,
         }
     }
+
+    /// Returns the key that verifies what this signs.
+    pub fn public_key(&self) -> &PublicKey {
+        self.key.public_key()
+    }
 }
 
 #[async_trait]

@@ -266,3 +266,144 @@ fn lock_abandoned(parent: &Directory, name: &OsStr) -> Option<Directory> {
     flock(&directory, FlockOperation::NonBlockingLockExclusive).ok()?;
     Some(directory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unpack::Existing;
+    use std::path::Path;
+
+    /// A staging directory with one file, for `target`.
+    fn staging(target: &Path) -> Staging {
+        let target = Target::prepare(target, Existing::Replace).unwrap();
+        let staging = Staging::create(target).unwrap();
+        staging.root().create_file("new").unwrap();
+        staging
+    }
+
+    fn names(directory: &Path) -> Vec<OsString> {
+        let entries = Directory::open(directory).unwrap().entries().unwrap();
+        entries.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// An old, empty and so replaceable, model.
+    fn old_model() -> (tempfile::TempDir, PathBuf) {
+        let around = tempfile::tempdir().unwrap();
+        let path = around.path().join("model");
+        std::fs::create_dir(&path).unwrap();
+        (around, path)
+    }
+
+    #[test]
+    fn is_private_until_it_is_installed_and_gone_if_it_is_not() {
+        use std::os::unix::fs::MetadataExt;
+        let around = tempfile::tempdir().unwrap();
+        let path = around.path().join("model");
+        let held = staging(&path);
+        let private = std::fs::metadata(around.path().join(&held.name)).unwrap();
+        assert_eq!(private.mode() & 0o777, 0o700);
+        drop(held);
+        assert!(names(around.path()).is_empty());
+
+        staging(&path).install().unwrap();
+        assert_eq!(names(around.path()), ["model"]);
+        let like = around.path().join("like");
+        std::fs::create_dir(&like).unwrap();
+        let expected = std::fs::metadata(like).unwrap().mode() & 0o755;
+        let installed = std::fs::metadata(path).unwrap().mode();
+        assert_eq!(installed & 0o755, expected);
+    }
+
+    #[test]
+    fn replaces_in_steps_where_names_cannot_be_exchanged() {
+        let (around, path) = old_model();
+        std::fs::create_dir(path.join(".modelctl")).unwrap();
+        std::fs::write(path.join(".modelctl/receipt.json"), "old").unwrap();
+        let mut staging = staging(&path);
+        let old = staging.target.replaces.unwrap();
+        let aside = staging.replace_in_steps(old).unwrap();
+        assert!(path.join("new").exists());
+        let kept = around.path().join(&aside).join(".modelctl/receipt.json");
+        assert_eq!(std::fs::read(kept).unwrap(), b"old");
+        drop(staging);
+        let mut expected = [aside.clone(), "model".into()];
+        expected.sort();
+        assert_eq!(names(around.path()), expected);
+        let parent = Directory::open(around.path()).unwrap();
+        assert_eq!(sweep(&parent), [around.path().join(aside)]);
+    }
+
+    #[test]
+    fn a_step_that_fails_is_undone() {
+        let (around, path) = old_model();
+        let mut staging = staging(&path);
+        let old = staging.target.replaces.unwrap();
+        // The second step finds nothing to rename.
+        staging.target.parent.remove(&staging.name).unwrap();
+        staging.replace_in_steps(old).unwrap_err();
+        assert_eq!(names(around.path()), ["model"]);
+    }
+
+    #[test]
+    fn what_appears_at_the_target_meanwhile_is_left_alone() {
+        let around = tempfile::tempdir().unwrap();
+        let path = around.path().join("model");
+        let staging = staging(&path);
+        std::fs::create_dir(&path).unwrap();
+        let error = staging.install().unwrap_err();
+        assert_eq!(error.reason(), Reason::TargetExists);
+        assert!(names(&path).is_empty());
+        assert_eq!(names(around.path()), ["model"]);
+    }
+
+    #[test]
+    fn what_takes_the_place_of_the_old_model_meanwhile_is_left_alone() {
+        let (around, path) = old_model();
+        let new = staging(&path);
+        std::fs::rename(&path, around.path().join("moved")).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("precious"), "").unwrap();
+        let error = new.install().unwrap_err();
+        assert_eq!(error.reason(), Reason::TargetUnsuitable);
+        assert_eq!(names(&path), ["precious"]);
+        assert_eq!(names(around.path()), ["model", "moved"]);
+
+        let mut in_steps = staging(&around.path().join("moved"));
+        let old = in_steps.target.replaces.unwrap();
+        std::fs::rename(around.path().join("moved"), around.path().join("away")).unwrap();
+        std::fs::rename(&path, around.path().join("moved")).unwrap();
+        let error = in_steps.replace_in_steps(old).unwrap_err();
+        assert_eq!(error.reason(), Reason::TargetUnsuitable);
+        assert_eq!(names(&around.path().join("moved")), ["precious"]);
+    }
+
+    #[test]
+    fn an_old_model_that_disappears_meanwhile_is_no_obstacle() {
+        let (around, path) = old_model();
+        let staging = staging(&path);
+        std::fs::remove_dir(&path).unwrap();
+        staging.install().unwrap();
+        assert_eq!(names(&path), [RESERVED, "new"]);
+        assert_eq!(names(around.path()), ["model"]);
+    }
+
+    #[test]
+    fn only_what_nobody_holds_is_swept() {
+        let around = tempfile::tempdir().unwrap();
+        let alive = staging(&around.path().join("model"));
+        let dead = around.path().join(format!("{STAGING_PREFIX}dead"));
+        std::fs::create_dir_all(dead.join("sub")).unwrap();
+        std::fs::write(dead.join("sub/file"), "").unwrap();
+        let file = format!("{STAGING_PREFIX}file");
+        std::fs::write(around.path().join(&file), "").unwrap();
+        std::fs::create_dir(around.path().join("other")).unwrap();
+        let link = format!("{STAGING_PREFIX}link");
+        std::os::unix::fs::symlink("other", around.path().join(&link)).unwrap();
+
+        let parent = Directory::open(around.path()).unwrap();
+        assert!(sweep(&parent).is_empty());
+        let mut expected = [alive.name.clone(), file.into(), link.into(), "other".into()];
+        expected.sort();
+        assert_eq!(names(around.path()), expected);
+    }
+}

@@ -26,8 +26,12 @@ impl Outcome {
 
     /// Returns the reason of a failure, as stderr has it.
     pub fn reason(&self) -> &str {
-        let line = self.stderr.lines().find_map(|line| line.strip_prefix("error["));
-        line.and_then(|line| line.split(']').next()).unwrap_or_default()
+        let line = self
+            .stderr
+            .lines()
+            .find_map(|line| line.strip_prefix("error["));
+        line.and_then(|line| line.split(']').next())
+            .unwrap_or_default()
     }
 
     /// Asserts that the command succeeded and returns stdout without its last newline.
@@ -38,14 +42,22 @@ impl Outcome {
 
     /// Asserts that the command was refused with this exit code and reason.
     pub fn refused(&self, code: i32, reason: &str) {
-        assert_eq!((self.code, self.reason()), (code, reason), "{}{}", self.stdout, self.stderr);
+        assert_eq!(
+            (self.code, self.reason()),
+            (code, reason),
+            "{}{}",
+            self.stdout,
+            self.stderr
+        );
     }
 }
 
 impl Workspace {
     /// Returns an empty workspace.
     pub fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// Returns a workspace with a small model in `model` and a key pair in `cosign.key` and
@@ -71,8 +83,14 @@ impl Workspace {
 
     /// Writes a small but well-formed model into the directory `name`.
     pub fn model(&self, name: &str) {
-        self.write(&format!("{name}/model.safetensors"), safetensors(b"abcdefgh"));
-        self.write(&format!("{name}/config.json"), r#"{"architectures":["BertModel"]}"#);
+        self.write(
+            &format!("{name}/model.safetensors"),
+            safetensors(b"abcdefgh"),
+        );
+        self.write(
+            &format!("{name}/config.json"),
+            r#"{"architectures":["BertModel"]}"#,
+        );
         self.write(&format!("{name}/README.md"), "# A model\n");
         self.write(&format!("{name}/1_Pooling/config.json"), "{}");
     }
@@ -119,8 +137,9 @@ impl Workspace {
     /// Returns what stands directly in the workspace, hidden or not.
     pub fn entries(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.directory.path()).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -144,8 +163,10 @@ fn walk(root: &Path, directory: &Path, found: &mut Vec<(PathBuf, Option<Vec<u8>>
 
 /// Returns a safetensors file with one tensor of `data`.
 pub fn safetensors(data: &[u8]) -> Vec<u8> {
-    let header =
-        format!(r#"{{"t":{{"dtype":"U8","shape":[{0}],"data_offsets":[0,{0}]}}}}"#, data.len());
+    let header = format!(
+        r#"{{"t":{{"dtype":"U8","shape":[{0}],"data_offsets":[0,{0}]}}}}"#,
+        data.len()
+    );
     let length = (header.len() as u64).to_le_bytes();
     [&length[..], header.as_bytes(), data].concat()
 }
