@@ -216,7 +216,7 @@ reasons! {
     PathUnsafe = "path-unsafe" => Content,
     /// Two files would be one on some file system.
     PathCollision = "path-collision" => Content,
-    /// A file is a symlink out of the model, a device, a socket or a FIFO.
+    /// A file is a symlink out of the model, a device, a socket or a FIFO, or by its name a secret.
     FileKindUnsafe = "file-kind-unsafe" => Content,
     /// A model has no file, or more or larger ones than can be carried.
     ModelUnsuitable = "model-unsuitable" => Content,

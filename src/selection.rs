@@ -24,8 +24,8 @@ pub struct Selection {
 
 impl Selection {
     /// Reads the patterns, each of which must be able to match something.
-    pub fn read(&self) -> Result<Selector> {
-        Ok(Selector {
+    pub fn filter(&self) -> Result<Filter> {
+        Ok(Filter {
             included: compile(&self.include)?,
             excluded: compile(&self.exclude)?,
             spelled: self.include.iter().cloned().collect(),
@@ -35,13 +35,13 @@ impl Selection {
 
 /// A [`Selection`] whose patterns were read.
 #[derive(Debug, Clone)]
-pub struct Selector {
+pub struct Filter {
     included: GlobSet,
     excluded: GlobSet,
     spelled: BTreeSet<String>,
 }
 
-impl Selector {
+impl Filter {
     /// Whether `path` is meant.
     pub fn selects(&self, path: &SafePath) -> bool {
         let path = Path::new(path.as_str());
@@ -100,18 +100,19 @@ fn invalid(pattern: &str, why: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn selector(include: &[&str], exclude: &[&str]) -> Result<Selector> {
+    fn filter(include: &[&str], exclude: &[&str]) -> Result<Filter> {
         let owned = |patterns: &[&str]| patterns.iter().map(|p| (*p).to_owned()).collect();
         let selection = Selection {
             include: owned(include),
             exclude: owned(exclude),
         };
-        selection.read()
+        selection.filter()
     }
 
     #[test]
     fn selects_by_the_whole_path() {
-        let cases: [(&[&str], &[&str], &[&str], &[&str]); 10] = [
+        type Texts = &'static [&'static str];
+        let cases: [(Texts, Texts, Texts, Texts); 10] = [
             (&[], &[], &["a", "a/b"], &[]),
             (
                 &["*.json"],
@@ -144,16 +145,13 @@ mod tests {
             (&["**"], &[".*"], &["a", "b/.c"], &[".env", ".git/x"]),
         ];
         for (include, exclude, selected, left) in cases {
-            let selector = selector(include, exclude).unwrap();
+            let filter = filter(include, exclude).unwrap();
             for path in selected {
-                assert!(
-                    selector.selects(&path.parse().unwrap()),
-                    "{include:?} {path}"
-                );
+                assert!(filter.selects(&path.parse().unwrap()), "{include:?} {path}");
             }
             for path in left {
                 assert!(
-                    !selector.selects(&path.parse().unwrap()),
+                    !filter.selects(&path.parse().unwrap()),
                     "{include:?} {path}"
                 );
             }
@@ -166,7 +164,7 @@ mod tests {
             "", "/", "/a", "./a", "../a", "a/../b", "a//b", "[a", "{a", "a{b,c",
         ] {
             for (include, exclude) in [(vec![bad], vec![]), (vec!["a"], vec![bad])] {
-                let error = selector(&include, &exclude).expect_err(bad);
+                let error = filter(&include, &exclude).expect_err(bad);
                 assert_eq!(error.reason(), Reason::PatternInvalid, "{bad:?}");
             }
         }
@@ -174,11 +172,11 @@ mod tests {
 
     #[test]
     fn only_a_path_written_out_is_spelled() {
-        let selector = selector(&["**", ".env", "keys/*.key", "certs"], &[]).unwrap();
-        assert!(selector.spells(&".env".parse().unwrap()));
+        let filter = filter(&["**", ".env", "keys/*.key", "certs"], &[]).unwrap();
+        assert!(filter.spells(&".env".parse().unwrap()));
         for path in ["keys/a.key", "certs/a.pem", "sub/.env"] {
-            assert!(selector.selects(&path.parse().unwrap()));
-            assert!(!selector.spells(&path.parse().unwrap()), "{path}");
+            assert!(filter.selects(&path.parse().unwrap()));
+            assert!(!filter.spells(&path.parse().unwrap()), "{path}");
         }
     }
 }

@@ -110,10 +110,10 @@ fn choose(artifact: &Artifact, selection: &Selection) -> Result<(Vec<ModelFile>,
         .document()
         .clone()
         .into_manifest(&what)?;
-    let selector = selection.read()?;
+    let filter = selection.filter()?;
     let mut chosen = files(&manifest).map_err(|error| error.at(&what))?;
     let all = chosen.len();
-    chosen.retain(|file| selector.selects(&file.path));
+    chosen.retain(|file| filter.selects(&file.path));
     if chosen.is_empty() {
         let message = format!("the selection leaves nothing of the {all} files of {what}");
         return Err(Error::new(Reason::FileNotFound, message)

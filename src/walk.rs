@@ -1,8 +1,8 @@
 //! Walking a model directory: which files make up the model, and why others do not.
 //!
-//! What is left out is known or asked for: the [built-in](is_built_in) names, what `.modelignore`
-//! at the root says (in gitignore's syntax; it is not packed itself), what the [`Selection`] does
-//! not mean. Everything else must be a regular file with a name that is safe everywhere, or the
+//! What is left out is known or asked for: the [built-in](is_built_in) names, OCI image layouts
+//! (`push oci:./store:v1 .` must not pack the store into itself), what `.modelignore` at the root
+//! says (in gitignore's syntax; it is not packed itself), what the [`Selection`] does not mean. Everything else must be a regular file with a name that is safe everywhere, or the
 //! walk fails: a model that silently lacks a file is worse than none.
 //!
 //! A symlink stands for the regular file that it finally leads to, if that lies in the model
@@ -11,6 +11,7 @@
 //! an `--include` spells out the path: packing them is a leak, and dropping them silently a
 //! surprise.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::error::{Error, Reason, Result};
 use crate::hashing::changed;
 use crate::limits;
 use crate::path::{PathSet, RESERVED, SafePath};
-use crate::selection::Selector;
+use crate::selection::Filter;
 
 pub use crate::selection::Selection;
 
@@ -81,7 +82,7 @@ pub fn walk(directory: &Path, selection: &Selection) -> Result<Vec<SourceFile>> 
         ignores: read_ignores(&root)?,
         root: Arc::clone(&root),
         canonical,
-        selector: selection.read()?,
+        filter: selection.filter()?,
         paths: PathSet::default(),
         found: Vec::new(),
     };
@@ -141,7 +142,7 @@ struct Walk {
     root: Arc<Directory>,
     /// The root's real path, to tell where symlinks lead.
     canonical: PathBuf,
-    selector: Selector,
+    filter: Filter,
     ignores: Gitignore,
     paths: PathSet,
     found: Vec<SourceFile>,
@@ -152,7 +153,11 @@ impl Walk {
         if path.components().count() > limits::PATH_DEPTH {
             return Err(refused(Reason::PathUnsafe, path, "is nested too deeply"));
         }
-        for (name, kind) in directory.entries()? {
+        let entries = directory.entries()?;
+        if entries.iter().any(is_layout_mark) {
+            return self.leave_layout_out(path);
+        }
+        for (name, kind) in entries {
             let path = path.join(&name);
             if self.leaves_out(&path, kind) {
                 continue;
@@ -160,7 +165,7 @@ impl Walk {
             match kind {
                 Kind::Directory => self.visit(&directory.child(&name)?, &path)?,
                 Kind::Symlink => self.follow(&path)?,
-                _ if !self.selector.includes(&path) => {}
+                _ if !self.filter.includes(&path) => {}
                 Kind::File => self.add(&path, path.clone())?,
                 Kind::Special => {
                     let why = format!("is a {kind}");
@@ -171,11 +176,21 @@ impl Walk {
         Ok(())
     }
 
+    /// Passes over an OCI image layout, unless it is what was named.
+    fn leave_layout_out(&self, path: &Path) -> Result<()> {
+        if !path.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let message = format!("`{}` is an OCI image layout", self.root.path().display());
+        Err(Error::new(Reason::ModelUnsuitable, message)
+            .hint("name the model's directory; `modelctl copy` moves what is in a layout"))
+    }
+
     fn leaves_out(&self, path: &Path, kind: Kind) -> bool {
         let is_directory = kind == Kind::Directory;
         is_built_in(path)
             || self.ignores.matched(path, is_directory).is_ignore()
-            || self.selector.excludes(path)
+            || self.filter.excludes(path)
     }
 
     /// Adds the file that a symlink finally leads to, if that is one of the model's own.
@@ -183,7 +198,7 @@ impl Walk {
         let place = self.canonical.join(path);
         // Whether a link to a directory is included depends on what is in it; so it is not left
         // out for its own name.
-        if !self.selector.includes(path) && !place.is_dir() {
+        if !self.filter.includes(path) && !place.is_dir() {
             return Ok(());
         }
         let refused = |why: &str| refused(Reason::FileKindUnsafe, path, why);
@@ -217,7 +232,7 @@ impl Walk {
             }
         };
         let secret = looks_secret(path) || looks_secret(&target);
-        if secret && !self.selector.spells(&safe) {
+        if secret && !self.filter.spells(&safe) {
             return Err(refused(
                 Reason::FileKindUnsafe,
                 path,
@@ -248,6 +263,12 @@ impl Walk {
 fn refused(reason: Reason, path: &Path, why: &str) -> Error {
     Error::new(reason, format!("`{}` {why}", path.display()))
         .hint("leave it out with `--exclude` or `.modelignore`, or put a regular file in its place")
+}
+
+/// Whether this is the file that makes its directory an OCI image layout
+/// ([image-spec, image layout](https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md#oci-layout-file)).
+fn is_layout_mark((name, kind): &(OsString, Kind)) -> bool {
+    name == "oci-layout" && *kind == Kind::File
 }
 
 /// Whether `path` is never part of a model: what version control, caches and this tool itself
@@ -345,6 +366,8 @@ mod tests {
             ".DS_Store",
             "sub/.DS_Store",
             ".modelctl-staging-0123/x",
+            "store/oci-layout",
+            "store/blobs/sha256/0123",
         ]);
         std::fs::create_dir_all(model.join("empty/empty")).unwrap();
         let expected = [
@@ -550,6 +573,9 @@ mod tests {
         assert_eq!(refusal(&model.join("missing"), &all), Reason::FileNotFound);
         std::fs::write(model.join("a"), "").unwrap();
         assert_eq!(refusal(&model.join("a"), &all), Reason::ModelUnsuitable);
+        std::fs::write(model.join("oci-layout"), "").unwrap();
+        assert_eq!(refusal(&model, &all), Reason::ModelUnsuitable);
+        std::fs::remove_file(model.join("oci-layout")).unwrap();
         let link = around.path().join("link");
         symlink("model", &link).unwrap();
         assert_eq!(paths(&link, &all), ["a"]);

@@ -225,9 +225,9 @@ fn random_name(prefix: &str) -> Result<OsString> {
 /// remove it.
 fn lock(parent: &Directory, name: &OsStr) -> Option<Directory> {
     let directory = parent.child(name).ok()?;
-    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => return None,
-        Ok(()) | Err(_) => {}
+    let held = flock(&directory, FlockOperation::NonBlockingLockExclusive);
+    if held == Err(Errno::WOULDBLOCK) {
+        return None;
     }
     let (_, identity) = parent.look(name).ok()??;
     (directory.identity().ok()? == identity).then_some(directory)

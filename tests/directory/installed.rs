@@ -21,7 +21,7 @@ use modelctl::walk::Selection;
 use serde_json::{Value, json};
 
 use crate::memory::Memory;
-use crate::model::{files, names, write};
+use crate::model::{files, names, snapshot, write};
 use crate::pull::{options, pushed};
 
 /// A signed model, pulled and verified; the store is gone.
@@ -319,11 +319,16 @@ async fn a_model_that_is_moved_or_copied_is_still_the_same() {
     let checked = installed.check(Depth::Quick, silent()).await.unwrap();
     assert_eq!(checked.hashed_bytes, 0);
 
-    let copied = std::process::Command::new("cp")
-        .arg("-R")
-        .args([&to, &from])
-        .status();
-    assert!(copied.unwrap().success());
+    for (path, content) in snapshot(&to) {
+        let copy = from.join(path.strip_prefix(&to).unwrap());
+        match content {
+            None => fs::create_dir_all(copy).unwrap(),
+            Some(content) => {
+                fs::create_dir_all(copy.parent().unwrap()).unwrap();
+                fs::write(copy, content).unwrap();
+            }
+        }
+    }
     let (_, checked) = scene.verify(Depth::Quick).await.unwrap();
     assert_eq!(checked.hashed_bytes, total());
 }
