@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 5] = [
     &[
         "digest",
+        "buffer",
         "path",
         "json",
         "limits",
@@ -26,7 +27,9 @@ const LAYERS: [&[&str]; 5] = [
         "key",
         "selection",
     ],
-    &["store", "blob", "sign", "trust", "policy", "hashing"],
+    &[
+        "store", "blob", "sink", "sign", "trust", "policy", "hashing",
+    ],
     &["store::layout", "registry", "sign::key", "walk"],
     &[
         "push",
