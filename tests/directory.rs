@@ -1,6 +1,12 @@
 //! A model directory goes into a store and comes back, or nothing happens at all.
 
-#![allow(missing_docs, unreachable_pub)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 #[path = "support/memory.rs"]
 mod memory;
