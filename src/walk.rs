@@ -526,12 +526,10 @@ mod tests {
         }
         let (_around, model) = model(&["sub/.env"]);
         symlink("sub/.env", model.join("config.json")).unwrap();
-        let hidden = selection(&["config.json"], &[]);
-        assert_eq!(
-            refusal(&model, &selection(&["*"], &[])),
-            Reason::FileKindUnsafe
-        );
-        assert_eq!(paths(&model, &hidden), ["config.json"]);
+        let behind_a_link = selection(&[], &["sub"]);
+        assert_eq!(refusal(&model, &behind_a_link), Reason::FileKindUnsafe);
+        let spelled = selection(&["config.json"], &[]);
+        assert_eq!(paths(&model, &spelled), ["config.json"]);
     }
 
     #[test]

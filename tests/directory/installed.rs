@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::memory::Memory;
 use crate::model::{files, names, snapshot, write};
-use crate::pull::{options, pushed};
+use crate::pull::{including, layer, manifest, options, pull_unchecked, pushed};
 
 /// A signed model, pulled and verified; the store is gone.
 struct Scene {
@@ -554,6 +554,30 @@ async fn a_receipt_that_contradicts_itself_is_refused() {
         assert_eq!(scene.refusal(Depth::Quick).await, reason, "{what}");
         assert_eq!(scene.refusal(Depth::Deep).await, reason, "{what}");
     }
+}
+
+/// An archive's bytes are not the file's that bears its name.
+#[tokio::test]
+async fn a_receipt_that_lists_an_archive_is_refused() {
+    let (store, around) = (Memory::default(), tempfile::tempdir().unwrap());
+    let mut archive = layer(&store, "docs.tar", b"tar");
+    archive.media_type = "application/vnd.cncf.model.doc.v1.tar".to_owned();
+    let layers = vec![archive, layer(&store, "a", b"a")];
+    let artifact = store.artifact(manifest(layers)).await;
+    let target = around.path().join("model");
+    pull_unchecked(&store, artifact, &target, &including(&["a"]))
+        .await
+        .unwrap();
+    Installed::open(&target).unwrap();
+
+    let mut receipt: Value =
+        serde_json::from_slice(&fs::read(target.join(RECEIPT)).unwrap()).unwrap();
+    let mut listed = receipt["files"][0].clone();
+    listed["path"] = json!("docs.tar");
+    receipt["files"].as_array_mut().unwrap().push(listed);
+    fs::write(target.join(RECEIPT), receipt.to_string()).unwrap();
+    let error = Installed::open(&target).unwrap_err();
+    assert_eq!(error.reason(), Reason::ReceiptInvalid);
 }
 
 impl Scene {

@@ -40,7 +40,7 @@ fn replacing() -> PullOptions {
     }
 }
 
-fn including(patterns: &[&str]) -> PullOptions {
+pub(crate) fn including(patterns: &[&str]) -> PullOptions {
     PullOptions {
         selection: Selection {
             include: patterns.iter().map(|p| (*p).to_owned()).collect(),
@@ -51,7 +51,7 @@ fn including(patterns: &[&str]) -> PullOptions {
 }
 
 /// Pulls `artifact` without asking who made it.
-async fn pull_unchecked(
+pub(crate) async fn pull_unchecked(
     store: &Memory,
     artifact: Artifact,
     target: &Path,
@@ -74,7 +74,7 @@ pub(crate) async fn pushed(store: &Memory, files: &[(&str, Vec<u8>)]) -> Artifac
 }
 
 /// Returns the layer of a file called whatever `name` says.
-fn layer(store: &Memory, name: &str, content: &[u8]) -> Descriptor {
+pub(crate) fn layer(store: &Memory, name: &str, content: &[u8]) -> Descriptor {
     let media_type = "application/vnd.cncf.model.weight.v1.raw";
     let mut layer = store.add(media_type, content.to_vec());
     for key in [annotation::FILEPATH, TITLE] {
@@ -83,7 +83,7 @@ fn layer(store: &Memory, name: &str, content: &[u8]) -> Descriptor {
     layer
 }
 
-fn manifest(layers: Vec<Descriptor>) -> Manifest {
+pub(crate) fn manifest(layers: Vec<Descriptor>) -> Manifest {
     let config = Descriptor::of(media_type::CONFIG, b"{}");
     Manifest::new(media_type::ARTIFACT, config, layers)
 }
