@@ -185,7 +185,8 @@ impl Client {
         }
     }
 
-    /// Checks that the registry `host`, which is `HOST[:PORT]`, accepts the credentials for it.
+    /// Checks that the registry `host`, which is `HOST[:PORT]`, accepts the credentials for it. One
+    /// that asks nobody at its root accepts all.
     pub async fn check_login(&self, host: &str) -> Result<()> {
         let endpoint = self.endpoint(host)?;
         let action = format!("log in to {host}");

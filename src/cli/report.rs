@@ -45,7 +45,7 @@ pub(super) struct Failure {
     /// What went wrong.
     pub(super) error: Error,
     /// What JSON output says besides it.
-    pub(super) json: Map<String, Value>,
+    pub(super) json: Box<Map<String, Value>>,
     /// What stderr gets before the error.
     pub(super) details: Vec<String>,
 }
@@ -68,7 +68,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self {
             error,
-            json: Map::new(),
+            json: Box::default(),
             details: Vec::new(),
         }
     }

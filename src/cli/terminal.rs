@@ -75,7 +75,7 @@ impl Terminal {
         if !self.output.json {
             return Ok(());
         }
-        print_json(command, with_error(failure.json.clone(), error))
+        print_json(command, with_error(Map::clone(&failure.json), error))
     }
 }
 

@@ -12,6 +12,10 @@ const IMAGE_CONFIGS: [&str; 2] = [
     "application/vnd.docker.container.image.v1+json",
 ];
 
+/// What `oras push` calls a file whose media type it is not told, whatever the file is: the
+/// annotation alone says what to unpack.
+const ORAS_DEFAULT: &str = "application/vnd.oci.image.layer.v1.tar";
+
 /// A file of a model, and where its bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelFile {
@@ -139,6 +143,11 @@ fn path(annotations: &Annotations) -> Result<SafePath> {
 fn plain_form(layer: &Descriptor) -> Form {
     let media_type = layer.media_type.as_str();
     let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| media_type.ends_with(suffix));
+    let unpack = layer.annotations.get(annotation::ORAS_UNPACK);
+    let unpack = unpack.is_some_and(|value| value == "true");
+    if media_type == ORAS_DEFAULT && !unpack {
+        return Form::Raw;
+    }
     if ends(&["tar+gzip", "tar.gzip"]) {
         return Form::TarGzip;
     }
@@ -148,14 +157,7 @@ fn plain_form(layer: &Descriptor) -> Form {
     if ends(&["tar"]) {
         return Form::Tar;
     }
-    match layer
-        .annotations
-        .get(annotation::ORAS_UNPACK)
-        .map(String::as_str)
-    {
-        Some("true") => Form::TarGzip,
-        _ => Form::Raw,
-    }
+    if unpack { Form::TarGzip } else { Form::Raw }
 }
 
 /// Returns the layer of the file at `path`, with every annotation that some reader needs: ModelPack
@@ -314,7 +316,8 @@ mod tests {
                 None,
                 Form::TarGzip,
             ),
-            ("application/vnd.oci.image.layer.v1.tar", None, Form::Tar),
+            (ORAS_DEFAULT, None, Form::Raw),
+            (ORAS_DEFAULT, Some("true"), Form::Tar),
             ("application/x-tar", None, Form::Tar),
             (
                 "application/vnd.oci.image.layer.v1.tar+zstd",

@@ -92,16 +92,13 @@ impl Http {
             patience,
             clients: Mutex::default(),
         };
-        if http.identity.is_some() {
-            http.client(Kind {
-                trust: Trust::Identified,
-                proxied: false,
-            })?;
-        } else if ca_pem.is_some() {
-            let trust = Trust::Authorities;
-            let proxied = false;
-            http.client(Kind { trust, proxied })?;
-        }
+        let trust = match (&http.identity, ca_pem) {
+            (Some(_), _) => Trust::Identified,
+            (None, Some(_)) => Trust::Authorities,
+            (None, None) => return Ok(http),
+        };
+        let proxied = false;
+        http.client(Kind { trust, proxied })?;
         Ok(http)
     }
 

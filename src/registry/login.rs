@@ -209,9 +209,11 @@ impl Login {
                 );
                 Error::new(Reason::CredentialsWithheld, message)
             }
-            Standing::Known if reason == Reason::Forbidden => Error::new(reason, message)
-                .hint(format!("the user known to {} may not do this", self.host)),
-            _ => self.log_in(reason, message),
+            Standing::Known => Error::new(reason, message).hint(format!(
+                "the registry knows the user but refuses this; `modelctl login {}` as one who may",
+                self.host
+            )),
+            Standing::Anonymous => self.log_in(reason, message),
         }
     }
 

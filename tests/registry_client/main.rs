@@ -17,6 +17,7 @@ mod scripted;
 mod signing_in;
 mod tag_schema;
 mod tls;
+mod token_servers;
 mod uploads;
 
 use std::sync::{Arc, Mutex};

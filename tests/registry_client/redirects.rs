@@ -1,5 +1,7 @@
 //! Redirects: followed for content, without secrets, and only so far.
 
+use std::sync::{Arc, OnceLock};
+
 use modelctl::error::Reason;
 use modelctl::reference::Selector;
 use modelctl::registry::Settings;
@@ -10,14 +12,15 @@ use crate::{CANARY, content, known, manifest, open, reason, repository, settings
 
 /// Starts a registry that wants Basic and then redirects what it knows to `target`.
 async fn redirecting(status: u16, target: String) -> Registry {
-    Registry::start(move |seen, _| {
-        if seen.header("authorization").is_none() {
-            return Some(with(401, &[("www-authenticate", "Basic realm=\"r\"")], ""));
-        }
-        let location = format!("{target}{}", seen.path);
-        Some(with(status, &[("location", location.as_str())], ""))
-    })
-    .await
+    Registry::start(move |seen, _| Some(redirected(seen, status, &target))).await
+}
+
+fn redirected(seen: &Seen, status: u16, target: &str) -> axum::response::Response {
+    if seen.header("authorization").is_none() {
+        return with(401, &[("www-authenticate", "Basic realm=\"r\"")], "");
+    }
+    let location = format!("{target}{}", seen.path);
+    with(status, &[("location", location.as_str())], "")
 }
 
 #[tokio::test]
@@ -73,23 +76,37 @@ async fn a_stranger_that_asks_for_the_password_does_not_get_it() {
 
 #[tokio::test]
 async fn a_way_back_from_elsewhere_stays_anonymous() {
-    let (_, declared) = content(10);
-    let registry = Registry::honest().await;
-    let home = registry.host();
-    let elsewhere = Registry::start(move |seen, _| {
-        let back = format!("http://{home}{}", seen.path);
-        Some(with(307, &[("location", back.as_str())], ""))
+    let (bytes, declared) = content(10);
+    let home = Arc::new(OnceLock::<String>::new());
+    let back = Arc::clone(&home);
+    let elsewhere = Registry::start(move |_, _| {
+        let location = format!("http://{}/back", back.get().unwrap());
+        Some(with(307, &[("location", location.as_str())], ""))
     })
     .await;
-    let start = redirecting(307, format!("http://{}", elsewhere.host())).await;
-    let store = repository(&start.host(), known());
-    assert_eq!(reason(store.blob(&declared).await), Reason::BlobNotFound);
-    assert!(
-        registry
-            .seen()
-            .iter()
-            .all(|seen| seen.header("authorization").is_none())
+    let registry = redirecting_but_back(307, format!("http://{}", elsewhere.host()), bytes).await;
+    home.set(registry.host()).unwrap();
+    let store = repository(&registry.host(), known());
+    store.blob(&declared).await.unwrap();
+    let shown = registry.seen();
+    let shown: Vec<_> = shown
+        .iter()
+        .map(|seen| seen.header("authorization").is_some())
+        .collect();
+    assert_eq!(
+        shown,
+        [false, true, false],
+        "asked, signed in, and sent back"
     );
+}
+
+/// The same, which has `bytes` at `/back` for everybody.
+async fn redirecting_but_back(status: u16, target: String, bytes: bytes::Bytes) -> Registry {
+    Registry::start(move |seen, _| match seen.path.as_str() {
+        "/back" => Some(with(200, &[], bytes.clone())),
+        _ => Some(redirected(seen, status, &target)),
+    })
+    .await
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Writing the list of referrers under its tag: beside other writers, and after other tools.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -282,6 +282,39 @@ async fn two_writers_at_once_are_both_listed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn six_writers_at_once_are_all_listed() {
     races(6, 5).await;
+}
+
+#[tokio::test]
+async fn what_a_slow_writer_undoes_is_done_again() {
+    // It read the list before we wrote, and writes after we have looked, once or twice.
+    for looks in [0, 1, 2, 3] {
+        let since_write = Mutex::new(None);
+        let slow = Descriptor::of(media_type::MANIFEST, b"slow");
+        let entry = slow.clone();
+        let registry = Registry::start(move |seen, shelf| {
+            let mut since_write = since_write.lock().unwrap();
+            if seen.is("PUT", "/manifests/sha256-") {
+                since_write.get_or_insert(0);
+            }
+            if let Some(since) = since_write.as_mut().filter(|_| seen.method == "GET") {
+                if *since == looks {
+                    let list = Index::new(vec![entry.clone()]).to_bytes().unwrap();
+                    shelf.put(&list_path(), media_type::INDEX, list);
+                }
+                *since += 1;
+            }
+            None
+        })
+        .await;
+        let referrer = manifest("r", Some(&subject()));
+        open(&registry.host())
+            .put_manifest(&referrer, None)
+            .await
+            .unwrap();
+        let both = [slow.digest, *referrer.digest()].map(|digest| digest.to_string());
+        assert_eq!(listed(&registry), HashSet::from(both), "{looks}");
+        assert_eq!(writes(&registry), 2);
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use modelctl::blob::InMemory;
 use modelctl::error::Reason;
+use modelctl::progress::Silent;
 use modelctl::registry::{ClientIdentity, Settings, Transport};
 use modelctl::store::Store;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -215,4 +217,30 @@ async fn a_redirect_does_not_leave_tls() {
         Reason::RegistryProtocol
     );
     assert!(plain.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_that_goes_on_elsewhere_over_tls_goes_without_the_password() {
+    let authority = Authority::new();
+    let elsewhere = Registry::start_tls(authority.server(&["localhost"]), |_, _| None).await;
+    let target = format!("https://{}/v2/m/blobs/uploads/1", elsewhere.alias());
+    let registry = Registry::start_tls(authority.server(&["127.0.0.1"]), move |seen, _| {
+        Some(match seen.header("authorization") {
+            None => with(401, &[("www-authenticate", "Basic realm=\"r\"")], ""),
+            Some(_) => with(202, &[("location", target.as_str())], ""),
+        })
+    })
+    .await;
+    let (bytes, declared) = content(1000);
+    let store = repository(&registry.host(), trusting(&authority, known()));
+    let blob = InMemory(bytes.clone());
+    store.put_blob(&declared, &blob, &Silent).await.unwrap();
+    let path = format!("m/blobs/{}", declared.digest);
+    assert_eq!(elsewhere.shelf().at(&path).unwrap(), bytes);
+    assert!(
+        elsewhere
+            .seen()
+            .iter()
+            .all(|seen| seen.header("authorization").is_none())
+    );
 }

@@ -12,6 +12,7 @@ use modelctl::progress::{Meter, Silent};
 use modelctl::store::Store;
 
 use crate::scripted::{Registry, refusal, reply, with};
+use crate::signing_in::{gives_token, wants_token};
 use crate::{content, known, open, reason, repository};
 
 const MIB: usize = 1 << 20;
@@ -252,4 +253,35 @@ async fn an_upload_goes_elsewhere_only_over_tls() {
         assert_eq!(reason(put), Reason::RegistryProtocol);
     }
     assert!(thief.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_that_expires_under_an_upload_is_renewed_once() {
+    for (refusals, expected) in [(1, None), (usize::MAX, Some(Reason::Unauthorised))] {
+        let (given, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let registry = Registry::start(move |seen, _| {
+            if seen.path == "/token" {
+                return gives_token(seen, &given);
+            }
+            let realm = format!("http://{}/token", seen.header("host").unwrap());
+            let put = seen.method == "PUT";
+            if put && refused.fetch_add(1, Ordering::SeqCst) < refusals {
+                let challenge = format!("Bearer realm=\"{realm}\"");
+                return Some(with(401, &[("www-authenticate", challenge.as_str())], ""));
+            }
+            wants_token(seen, &realm)
+        })
+        .await;
+        let (bytes, declared) = content(1000);
+        let blob = InMemory(bytes.clone());
+        let put = repository(&registry.host(), known())
+            .put_blob(&declared, &blob, &Silent)
+            .await;
+        assert_eq!(put.err().map(|error| error.reason()), expected);
+        assert_eq!(stored(&registry, &declared).is_some(), expected.is_none());
+        assert_eq!(
+            (registry.count("PUT", ""), registry.count("GET", "/token")),
+            (2, 2)
+        );
+    }
 }

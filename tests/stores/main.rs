@@ -9,6 +9,8 @@ mod copies;
 mod layouts;
 mod place;
 mod suite;
+#[path = "../support/mod.rs"]
+mod support;
 
 /// Runs each case of `suite` over each place.
 macro_rules! over_stores {
@@ -63,8 +65,13 @@ macro_rules! over_copies {
     };
 }
 
-over_stores! { layout }
+over_stores! { layout registry careless_registry old_registry }
 
 over_copies! {
     layout_to_layout: layout => layout,
+    layout_to_registry: layout => registry,
+    layout_to_old_registry: layout => old_registry,
+    registry_to_layout: registry => layout,
+    old_registry_to_registry: old_registry => registry,
+    careless_registry_to_old_registry: careless_registry => old_registry,
 }

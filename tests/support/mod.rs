@@ -4,6 +4,7 @@
 // test at once.
 #![allow(
     dead_code,
+    clippy::disallowed_methods,
     unreachable_pub,
     unused_imports,
     clippy::expect_used,

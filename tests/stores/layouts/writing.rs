@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use modelctl::blob::InMemory;
 use modelctl::error::{Reason, Result};
 use modelctl::manifest::{Descriptor, Document, annotation};
 use modelctl::progress::Silent;
@@ -12,8 +14,8 @@ use modelctl::store::layout::{Access, Layout};
 use modelctl::store::{RawDocument, Store};
 use serde_json::{Value, json};
 
-use super::{index_of, snapshot};
-use crate::artifact::{attach, by_tag, fetch, manifest, put, put_blob, referrers, tags};
+use super::{Foreign, entry, index_of, named, snapshot};
+use crate::artifact::{LAYER, attach, by_tag, fetch, manifest, put, put_blob, referrers, tags};
 
 #[tokio::test]
 async fn a_new_layout_is_what_the_specification_says() {
@@ -183,4 +185,34 @@ async fn a_refused_blob_leaves_nothing_behind() {
     fs::write(&path, "hello").unwrap();
     layout.put_blob(&blob, &content, &Silent).await.unwrap();
     fetch(&layout, &blob).await.unwrap();
+}
+
+#[tokio::test]
+async fn content_under_a_wrong_digest_or_size_is_refused_before_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = Layout::open(directory.path(), Access::ReadOrCreate).unwrap();
+    let before = snapshot(directory.path());
+    let content = InMemory(Bytes::from_static(b"hello"));
+    let good = Descriptor::of(LAYER, b"hello");
+    let longer = Descriptor::new(LAYER, good.digest, 6);
+    for wrong in [Descriptor::of(LAYER, b"hellO"), longer] {
+        let error = layout
+            .put_blob(&wrong, &content, &Silent)
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason(), Reason::DigestMismatch);
+    }
+    assert_eq!(snapshot(directory.path()), before);
+    layout.put_blob(&good, &content, &Silent).await.unwrap();
+}
+
+#[tokio::test]
+async fn referrers_are_described_by_themselves_and_not_by_the_index() {
+    let model = manifest("model", None);
+    let signature = manifest("signature", Some(&model));
+    let lie = r#","artifactType":"a/lie","annotations":{"name":"lie"}"#;
+    let entries = index_of(&[named(&model, "v1"), entry(&signature, lie)]);
+    let foreign = Foreign::new(&[&model, &signature], &entries);
+    let listed = foreign.open().referrers(model.descriptor()).await.unwrap();
+    assert_eq!(listed, [signature.referrer_descriptor()]);
 }
