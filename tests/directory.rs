@@ -19,3 +19,7 @@ mod installed;
 mod pull;
 #[path = "directory/push.rs"]
 mod push;
+#[path = "directory/receipt.rs"]
+mod receipt;
+#[path = "directory/refusals.rs"]
+mod refusals;
