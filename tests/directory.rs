@@ -1,6 +1,12 @@
 //! A model directory goes into a store and comes back, or nothing happens at all.
 
-#![allow(missing_docs, unreachable_pub)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 #[path = "support/memory.rs"]
 mod memory;
@@ -13,3 +19,7 @@ mod installed;
 mod pull;
 #[path = "directory/push.rs"]
 mod push;
+#[path = "directory/receipt.rs"]
+mod receipt;
+#[path = "directory/refusals.rs"]
+mod refusals;
