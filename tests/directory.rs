@@ -1,6 +1,13 @@
 //! A model directory goes into a store and comes back, or nothing happens at all.
 
-#![allow(missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking, and nobody imports it"
+)]
 
 #[path = "support/memory.rs"]
 mod memory;

@@ -151,7 +151,8 @@ async fn the_receipt_says_what_was_pulled_and_why_it_could_be() {
 #[tokio::test]
 async fn every_change_to_the_files_is_found_and_named() {
     type Harm = fn(&Path);
-    let cases: [(&str, Harm, &[(&str, Change)]); 14] = [
+    type Found = &'static [(&'static str, Change)];
+    let cases: [(&str, Harm, Found); 14] = [
         (
             "a byte, the old time put back",
             |at| flip(&at.join("model.safetensors")),
