@@ -164,7 +164,7 @@ reasons! {
     TlsSettingsInvalid = "tls-settings-invalid" => Usage,
     /// `--verify` was asked for with nothing to verify against.
     NothingToVerifyAgainst = "nothing-to-verify-against" => Usage,
-    /// A predicate file lacks what its type requires.
+    /// A predicate lacks what its type requires, or its type is that of signatures.
     PredicateInvalid = "predicate-invalid" => Usage,
     /// The target exists already.
     TargetExists = "target-exists" => Usage,

@@ -1,7 +1,7 @@
 //! Installed models: a pulled directory, verified again where it stands, without a network.
 //!
 //! The bundles that it keeps are judged under today's keys and policy, by the same function as at
-//! the pull ([`verify::judge`]); then the tree is compared with the manifest that they are about.
+//! the pull ([`judge`]); then the tree is compared with the manifest that they are about.
 //! The receipt is only a memory aid for whoever trusts the disk: see [`Depth`].
 
 use std::collections::BTreeMap;

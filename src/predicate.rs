@@ -15,7 +15,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use crate::error::{Error, Reason, Result};
-use crate::{json, limits};
+use crate::{json, limits, statement};
 use known::{KNOWN, Known, OBJECT};
 
 /// The type of SLSA provenance of version 1.
@@ -104,7 +104,15 @@ pub fn read(bytes: &[u8], predicate_type: &PredicateType) -> Result<Value> {
 }
 
 /// Checks that `predicate` is an object and has what its type requires, if the type is known.
+///
+/// The type of signatures is refused: an attestation of it would count as one, and a signature is
+/// to be asked for by name.
 pub fn check(predicate_type: &PredicateType, predicate: &Value) -> Result<()> {
+    if predicate_type.as_str() == statement::SIGNATURE {
+        let message = format!("`{predicate_type}` is the type of signatures, not of attestations");
+        return Err(Error::new(Reason::PredicateInvalid, message)
+            .hint("sign with `modelctl sign`, or `modelctl push --sign`"));
+    }
     if let Some((what, way_out)) = wrapped(predicate) {
         let message = format!("this is {what}, not a predicate");
         return Err(Error::new(Reason::PredicateInvalid, message).hint(way_out));

@@ -29,15 +29,14 @@ impl Sink {
     /// fetched; a file system that cannot do that is as good.
     pub fn new(file: File, check: Check) -> Result<Self> {
         let (offset, left) = (check.seen(), check.left());
-        if left > 0 {
-            match fallocate(&file, FallocateFlags::KEEP_SIZE, offset, left) {
-                Err(Errno::NOSPC | Errno::DQUOT) => {
-                    let message = format!("there is no room for the {left} bytes of {check}");
-                    return Err(Error::new(Reason::DiskFull, message)
-                        .hint("make room, or choose a target on another disk"));
-                }
-                Ok(()) | Err(_) => {}
-            }
+        let reserved = match left {
+            0 => Ok(()),
+            _ => fallocate(&file, FallocateFlags::KEEP_SIZE, offset, left),
+        };
+        if let Err(Errno::NOSPC | Errno::DQUOT) = reserved {
+            let message = format!("there is no room for the {left} bytes of {check}");
+            return Err(Error::new(Reason::DiskFull, message)
+                .hint("make room, or choose a target on another disk"));
         }
         // Small files need no large buffer.
         let size = usize::try_from(left)

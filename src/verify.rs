@@ -4,7 +4,7 @@
 //!
 //! 1. [`Artifact::resolve`] turns the tag into a digest, once;
 //! 2. the manifest of that digest is fetched, capped, hashed and read as one kind;
-//! 3. [`referrer::collect`](crate::referrer::collect) fetches everything attached to it;
+//! 3. [`referrer::collect`] fetches everything attached to it;
 //! 4. [`TrustRoot::authenticate`] says who signed what, for each bundle;
 //! 5. [`Policy::judge`] says whether that is enough, for the whole set.
 //!

@@ -1,14 +1,16 @@
 //! `modelctl attest`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
 use modelctl::attest::Attached;
-use modelctl::error::Error;
+use modelctl::error::Result;
+use modelctl::limits;
 use modelctl::predicate::{self, PredicateType};
 use modelctl::reference::Reference;
 use modelctl::verify::Artifact;
+use serde_json::Value;
 
 use super::keys::SignerArgs;
 use super::parse;
@@ -24,8 +26,10 @@ use super::terminal::Terminal;
 /// custom, …) or any predicate type URI. The shape of known types is checked.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  modelctl attest oci:./store:v1 --type slsaprovenance1 --predicate provenance.json --key cosign.key
-  modelctl attest oci:./store:v1 --type https://example.com/review/v1 --predicate review.json --key cosign.key")]
+  modelctl attest oci:./store:v1 --type slsaprovenance1 \\
+      --predicate provenance.json --key cosign.key
+  modelctl attest oci:./store:v1 --type https://example.com/review/v1 \\
+      --predicate review.json --key cosign.key")]
 pub(super) struct AttestArgs {
     /// What the statement is about.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -44,8 +48,7 @@ pub(super) struct AttestArgs {
 
 pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report, Failure> {
     let predicate_type = args.predicate_type.as_str();
-    let place = |error: Error| error.at(args.predicate.display());
-    let value = predicate::read(&read(&args.predicate)?, &args.predicate_type).map_err(place)?;
+    let value = read_predicate(&args.predicate, &args.predicate_type)?;
     let signer = args.signer.signer(terminal)?;
     let store = args
         .registry
@@ -70,6 +73,12 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
         referrers: vec![attachment(predicate_type, done)],
     };
     Ok(Report::of(&report)?.say(summary).line(artifact.pinned()))
+}
+
+/// Reads the predicate in the file at `path` and checks that it is what its type says.
+pub(super) fn read_predicate(path: &Path, predicate_type: &PredicateType) -> Result<Value> {
+    let bytes = read(path, limits::PREDICATE_FILE)?;
+    predicate::read(&bytes, predicate_type).map_err(|error| error.at(path.display()))
 }
 
 /// Returns what was attached as JSON output has it.

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use clap::Args;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::key::{Algorithm, PublicKey};
+use modelctl::limits;
 use modelctl::secret::Secret;
 use modelctl::sign::key::{KeySigner, Password, PrivateKey};
 
@@ -40,7 +41,7 @@ impl SignerArgs {
     }
 }
 
-/// Reads the public keys that `keys` name.
+/// Reads the public key that `key` names.
 pub(super) fn public_key(key: &str) -> Result<PublicKey> {
     PublicKey::from_pem(&read_key(key)?, key)
 }
@@ -62,7 +63,7 @@ fn read_key(key: &str) -> Result<Vec<u8>> {
         return Err(Error::new(Reason::KeyInvalid, message)
             .hint("`--key` takes a PEM file or `env://NAME`"));
     }
-    read(key).map_err(|error| {
+    read(key, limits::LOCAL_FILE).map_err(|error| {
         let message = error.to_string();
         Error::new(
             Reason::KeyInvalid,

@@ -9,7 +9,12 @@ use super::stores::docker_config;
 use super::terminal::Terminal;
 
 /// Forget the credentials for a registry.
+///
+/// They are erased from the Docker configuration file and the credential helper that it names.
+/// Where another tool's file still has some, that is said.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  modelctl logout registry.example.com")]
 pub(super) struct LogoutArgs {
     /// The registry: HOST[:PORT].
     #[arg(value_name = "HOST")]

@@ -27,7 +27,8 @@ use super::trust::{TrustArgs, explain};
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl pull oci:./store:v1 ./bert --verify --key cosign.pub
-  modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub --require slsaprovenance1
+  modelctl pull registry.example.com/acme/bert:v1 --verify \\
+      --key release.pub --require slsaprovenance1
   modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'")]
 pub(super) struct PullArgs {
     /// Where from.

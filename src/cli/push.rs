@@ -1,13 +1,13 @@
 //! `modelctl push`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
 use modelctl::pack::PackOptions;
-use modelctl::predicate::{self, PredicateType};
+use modelctl::predicate::PredicateType;
 use modelctl::push::{PushOptions, push};
 use modelctl::reference::Reference;
 use modelctl::selection::Selection;
@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::keys::SignerArgs;
 use super::report::{Failure, Report, size};
-use super::stores::{ConcurrencyArgs, RegistryArgs, read};
+use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::Terminal;
 use super::{attest, environment, parse};
 
@@ -31,7 +31,8 @@ use super::{attest, environment, parse};
 #[command(after_help = "Examples:
   modelctl push oci:./store:v1 ./bert
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --key cosign.key
-  modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key --attest slsaprovenance1=provenance.json")]
+  modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key \\
+      --attest slsaprovenance1=provenance.json")]
 pub(super) struct PushArgs {
     /// Where to.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -65,7 +66,7 @@ pub(super) struct PushArgs {
 fn annotation(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("an annotation is `KEY=VALUE`".to_owned()),
+        _ => Err("an annotation is `K=V`".to_owned()),
     }
 }
 
@@ -178,7 +179,7 @@ fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
             .hint("for example `--attest slsaprovenance1=provenance.json`")
         })?;
         let predicate_type: PredicateType = name.parse()?;
-        let predicate = predicate::read(&read(file)?, &predicate_type).map_err(|e| e.at(file))?;
+        let predicate = attest::read_predicate(Path::new(file), &predicate_type)?;
         Ok((predicate_type.into(), predicate))
     };
     options.iter().map(parse).collect()

@@ -88,14 +88,17 @@ impl RegistryArgs {
         };
         let identity = match (&self.cert_file, &self.key_file) {
             (Some(certificate), Some(key)) => Some(ClientIdentity {
-                certificate_pem: read(certificate)?,
-                key_pem: Zeroizing::new(read(key)?),
+                certificate_pem: read(certificate, limits::LOCAL_FILE)?,
+                key_pem: Zeroizing::new(read(key, limits::LOCAL_FILE)?),
             }),
             _ => None,
         };
+        let ca_file = self.ca_file.as_ref();
         Client::new(Settings {
             transport,
-            ca_pem: self.ca_file.as_ref().map(read).transpose()?,
+            ca_pem: ca_file
+                .map(|file| read(file, limits::LOCAL_FILE))
+                .transpose()?,
             client_identity: identity,
             proxies: Proxies::Environment,
             credentials,
@@ -145,22 +148,18 @@ fn password_from_stdin() -> Result<Secret> {
     Ok(Secret::new(password.to_owned()))
 }
 
-/// Reads a small local file.
-pub(super) fn read(path: impl AsRef<std::path::Path>) -> Result<Vec<u8>> {
+/// Reads a local file, which must not have more than `cap` bytes.
+pub(super) fn read(path: impl AsRef<std::path::Path>, cap: u64) -> Result<Vec<u8>> {
     use std::io::Read;
     let path = path.as_ref();
     let failed = |error| Error::io("read", path, error);
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(limits::PREDICATE_FILE + 1)
+    file.take(cap.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(failed)?;
-    if bytes.len() as u64 > limits::PREDICATE_FILE {
-        let message = format!(
-            "`{}` is larger than {} bytes",
-            path.display(),
-            limits::PREDICATE_FILE
-        );
+    if bytes.len() as u64 > cap {
+        let message = format!("`{}` is larger than {cap} bytes", path.display());
         return Err(Error::new(Reason::TooLarge, message));
     }
     Ok(bytes)

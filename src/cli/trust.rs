@@ -13,11 +13,11 @@ use super::{keys, parse};
 #[command(next_help_heading = "Trust")]
 pub(super) struct TrustArgs {
     /// Trust whoever holds this key: a public key's PEM file, or `env://NAME`. Any one of several
-    /// is enough.
+    /// is enough (repeatable).
     #[arg(long, value_name = "KEY")]
     pub(super) key: Vec<String>,
     /// Require, besides a signature, an attestation of this type: a short name
-    /// (slsaprovenance1, cyclonedx, …) or a predicate type URI.
+    /// (slsaprovenance1, cyclonedx, …) or a predicate type URI (repeatable).
     #[arg(long, value_name = "TYPE", value_parser = parse::<PredicateType>)]
     require: Vec<PredicateType>,
 }

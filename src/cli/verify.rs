@@ -24,7 +24,8 @@ use super::trust::{TrustArgs, explain};
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl verify oci:./store:v1 --key cosign.pub
-  modelctl verify registry.example.com/acme/bert:v1 --key a.pub --key b.pub --require slsaprovenance1
+  modelctl verify registry.example.com/acme/bert:v1 --key a.pub --key b.pub \\
+      --require slsaprovenance1
   modelctl verify ./bert --key cosign.pub --deep")]
 pub(super) struct VerifyArgs {
     /// What to verify.

@@ -14,10 +14,10 @@
 //! * writers take turns through a lock on `oci-layout`, and readers see `index.json` before or
 //!   after a change, never during it.
 
-mod directory;
 mod documents;
 mod index;
 mod ingest;
+mod root;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use self::directory::Directory;
 use self::ingest::Ingest;
+use self::root::Root;
 use super::{RawDocument, Store};
 use crate::blob::{self, Blob, Content, blocking};
 use crate::error::{Error, Reason, Result};
@@ -47,7 +47,7 @@ pub enum Access {
 #[derive(Debug, Clone)]
 pub struct Layout {
     location: Location,
-    directory: Arc<Directory>,
+    root: Arc<Root>,
 }
 
 impl Layout {
@@ -58,7 +58,7 @@ impl Layout {
         let path = path.into();
         Ok(Self {
             location: Location::Layout(path.clone()),
-            directory: Arc::new(Directory::open(path, access)?),
+            root: Arc::new(Root::open(path, access)?),
         })
     }
 
@@ -66,10 +66,10 @@ impl Layout {
     async fn on_disk<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Directory) -> Result<T> + Send + 'static,
+        F: FnOnce(&Root) -> Result<T> + Send + 'static,
     {
-        let directory = Arc::clone(&self.directory);
-        blocking(move || work(&directory)).await
+        let root = Arc::clone(&self.root);
+        blocking(move || work(&root)).await
     }
 }
 
@@ -81,16 +81,13 @@ impl Store for Layout {
 
     async fn manifest(&self, selector: &Selector) -> Result<RawDocument> {
         let selector = selector.clone();
-        self.on_disk(move |directory| directory.document(&selector))
-            .await
+        self.on_disk(move |root| root.document(&selector)).await
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<Blob> {
         let digest = descriptor.digest;
-        let what = format!("the blob {}", self.directory.name(&digest));
-        let opened = self
-            .on_disk(move |directory| directory.open_blob(&digest))
-            .await?;
+        let what = format!("the blob {}", self.root.name(&digest));
+        let opened = self.on_disk(move |root| root.open_blob(&digest)).await?;
         let Some((file, size)) = opened else {
             let message = format!("{what} is not there");
             return Err(Error::new(Reason::BlobNotFound, message));
@@ -110,9 +107,7 @@ impl Store for Layout {
     /// model as much as copying it. Whoever reads the blob hashes it.
     async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool> {
         let Descriptor { digest, size, .. } = *descriptor;
-        let opened = self
-            .on_disk(move |directory| directory.open_blob(&digest))
-            .await?;
+        let opened = self.on_disk(move |root| root.open_blob(&digest)).await?;
         Ok(opened.is_some_and(|(_, found)| found == size))
     }
 
@@ -125,44 +120,37 @@ impl Store for Layout {
         meter: &dyn Meter,
     ) -> Result<()> {
         let wanted = descriptor.plain();
-        if self
-            .on_disk(move |directory| directory.holds(&wanted))
-            .await?
-        {
+        if self.on_disk(move |root| root.holds(&wanted)).await? {
             meter.advance(descriptor.size);
             return Ok(());
         }
         let blob = content.open().await?;
         // The blob checks itself against its own digest, so that must be the one it is stored as.
         if (blob.digest(), blob.size()) != (&descriptor.digest, descriptor.size) {
-            let place = self.directory.name(&descriptor.digest);
+            let place = self.root.name(&descriptor.digest);
             let message = format!("{} is offered to be stored as {place}", blob.digest());
             return Err(Error::new(Reason::DigestMismatch, message));
         }
-        let ingest = self
-            .on_disk(|directory| Ingest::begin(directory.root()))
-            .await?;
+        let ingest = self.on_disk(|root| Ingest::begin(root.path())).await?;
         write(blob, &ingest, meter).await?;
         let digest = descriptor.digest;
-        self.on_disk(move |directory| directory.add_blob(ingest, &digest))
+        self.on_disk(move |root| root.add_blob(ingest, &digest))
             .await
     }
 
     async fn put_manifest(&self, document: &RawDocument, tag: Option<&Tag>) -> Result<()> {
         let (document, tag) = (document.clone(), tag.cloned());
-        self.on_disk(move |directory| directory.put_document(&document, tag.as_ref()))
+        self.on_disk(move |root| root.put_document(&document, tag.as_ref()))
             .await
     }
 
     async fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         let digest = subject.digest;
-        self.on_disk(move |directory| directory.referrers(&digest))
-            .await
+        self.on_disk(move |root| root.referrers(&digest)).await
     }
 
     async fn tags(&self) -> Result<Vec<Tag>> {
-        self.on_disk(|directory| Ok(directory.index()?.tags()))
-            .await
+        self.on_disk(|root| Ok(root.index()?.tags())).await
     }
 }
 

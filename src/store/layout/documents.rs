@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::directory::{Directory, read_capped};
 use super::ingest::Ingest;
+use super::root::{Root, read_capped};
 use crate::blob::Check;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
@@ -15,7 +15,7 @@ use crate::reference::{Selector, Tag};
 use crate::store::RawDocument;
 use crate::{json, limits};
 
-impl Directory {
+impl Root {
     /// Reads the manifest that `selector` names. A digest need not be listed: children of an
     /// index usually are not.
     pub(super) fn document(&self, selector: &Selector) -> Result<RawDocument> {
@@ -23,7 +23,7 @@ impl Directory {
         let listed = match selector {
             Selector::Tag(tag) => index
                 .resolve(tag)
-                .map_err(|e| e.at(self.root().display()))?,
+                .map_err(|e| e.at(self.path().display()))?,
             Selector::Digest(digest) => index.find(digest),
         };
         match (listed, selector) {
@@ -109,7 +109,7 @@ impl Directory {
         let tag = Tag::for_referrers(subject);
         let list = index
             .resolve(&tag)
-            .map_err(|e| e.at(self.root().display()))?;
+            .map_err(|e| e.at(self.path().display()))?;
         if let Some(list) = list {
             match self.listed(list)?.document() {
                 Document::Index(index) => candidates.extend(index.manifests.iter().cloned()),
@@ -125,7 +125,7 @@ impl Directory {
     /// Stores a manifest's bytes, lists it, and moves `tag` to it.
     pub(super) fn put_document(&self, document: &RawDocument, tag: Option<&Tag>) -> Result<()> {
         if !self.holds(document.descriptor())? {
-            let mut content = Ingest::begin(self.root())?;
+            let mut content = Ingest::begin(self.path())?;
             content.write(document.bytes())?;
             self.add_blob(content, document.digest())?;
         }
@@ -138,11 +138,11 @@ impl Directory {
 
     /// Names `digest` in this layout.
     pub(super) fn name(&self, digest: &Digest) -> String {
-        format!("{digest} in `{}`", self.root().display())
+        format!("{digest} in `{}`", self.path().display())
     }
 
     fn no_manifest(&self, selector: &Selector) -> Error {
-        let message = format!("there is no `{selector}` in `{}`", self.root().display());
+        let message = format!("there is no `{selector}` in `{}`", self.path().display());
         Error::new(Reason::ReferenceNotFound, message)
             .hint("`modelctl list` shows the tags that are there")
     }

@@ -31,40 +31,44 @@ struct Marker {
     image_layout_version: String,
 }
 
-/// A layout's directory.
+/// A layout's root directory, known by its path.
+///
+/// It is no [`Directory`](crate::directory::Directory), which is held open: it may have to be made
+/// first, and other tools write into it at the same time and may put another in its place. Nothing
+/// rests on a file being the same one twice, because whatever is read from a layout is hashed.
 #[derive(Debug)]
-pub(super) struct Directory {
-    root: PathBuf,
+pub(super) struct Root {
+    path: PathBuf,
 }
 
-impl Directory {
-    /// Opens the layout at `root`, or makes one if `access` allows and nothing is there.
-    pub(super) fn open(root: PathBuf, access: Access) -> Result<Self> {
-        let directory = Self { root };
-        if access == Access::ReadOrCreate && directory.is_vacant()? {
-            directory.mark()?;
+impl Root {
+    /// Opens the layout at `path`, or makes one if `access` allows and nothing is there.
+    pub(super) fn open(path: PathBuf, access: Access) -> Result<Self> {
+        let root = Self { path };
+        if access == Access::ReadOrCreate && root.is_vacant()? {
+            root.mark()?;
         }
-        directory.check_marker()?;
-        directory.check_subdirectories()?;
+        root.check_marker()?;
+        root.check_subdirectories()?;
         if access == Access::ReadOrCreate {
-            ingest::sweep(&directory.root);
-            directory.complete()?;
+            ingest::sweep(&root.path);
+            root.complete()?;
         }
-        Ok(directory)
+        Ok(root)
     }
 
     /// Whether a layout may be made here: there is no directory, or nothing in it. Anything else
     /// is somebody's and stays untouched.
     fn is_vacant(&self) -> Result<bool> {
-        let entries = match self.root.read_dir() {
+        let entries = match self.path.read_dir() {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(true),
             Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => return Ok(false),
-            Err(e) => return Err(Error::io("read", &self.root, e)),
+            Err(e) => return Err(Error::io("read", &self.path, e)),
         };
         for entry in entries {
             let name = entry
-                .map_err(|e| Error::io("read", &self.root, e))?
+                .map_err(|e| Error::io("read", &self.path, e))?
                 .file_name();
             // Another process may be making the same layout right now.
             if !name
@@ -79,14 +83,14 @@ impl Directory {
 
     /// Makes the directory a layout; if another process was faster, it is one.
     fn mark(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.root).map_err(|e| Error::io("create", &self.root, e))?;
-        let mut marker = Ingest::begin(&self.root)?;
+        std::fs::create_dir_all(&self.path).map_err(|e| Error::io("create", &self.path, e))?;
+        let mut marker = Ingest::begin(&self.path)?;
         marker.write(MARKER_CONTENT)?;
-        marker.finish_new(&self.root.join(MARKER))
+        marker.finish_new(&self.path.join(MARKER))
     }
 
     fn check_marker(&self) -> Result<()> {
-        let path = self.root.join(MARKER);
+        let path = self.path.join(MARKER);
         let Some(file) = open_regular(&path)? else {
             return Err(self.not_a_layout());
         };
@@ -104,7 +108,7 @@ impl Directory {
     /// Refuses symlinks where directories belong: content written through them would land
     /// wherever the layout's maker wanted it.
     fn check_subdirectories(&self) -> Result<()> {
-        for path in [self.root.join("blobs"), self.blobs()] {
+        for path in [self.path.join("blobs"), self.blobs()] {
             match path.symlink_metadata() {
                 Ok(metadata) if metadata.is_dir() => {}
                 Ok(_) => return Err(irregular(&path, "a directory")),
@@ -130,13 +134,13 @@ impl Directory {
         if entries.next().is_some() {
             return Err(self.damaged("has blobs but no `index.json`"));
         }
-        sync_directory(&self.root.join("blobs"))?;
+        sync_directory(&self.path.join("blobs"))?;
         self.replace_index(&LayoutIndex::empty())
     }
 
     /// Returns the layout's path.
-    pub(super) fn root(&self) -> &Path {
-        &self.root
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Returns where the blob of `digest` lies.
@@ -145,11 +149,11 @@ impl Directory {
     }
 
     fn blobs(&self) -> PathBuf {
-        self.root.join("blobs").join(Digest::ALGORITHM)
+        self.path.join("blobs").join(Digest::ALGORITHM)
     }
 
     fn index_path(&self) -> PathBuf {
-        self.root.join("index.json")
+        self.path.join("index.json")
     }
 
     /// Opens the blob of `digest`, if it is there, and returns its size with it.
@@ -198,7 +202,7 @@ impl Directory {
             return Err(self.damaged("has no `index.json`"));
         };
         let bytes = read_capped(file, &path, limits::MANIFEST)?;
-        LayoutIndex::parse(&bytes).map_err(|error| error.at(self.root.display()))
+        LayoutIndex::parse(&bytes).map_err(|error| error.at(self.path.display()))
     }
 
     /// Changes `index.json` under a lock, so that no other writer's entry is lost, after every
@@ -219,14 +223,14 @@ impl Directory {
     }
 
     fn replace_index(&self, index: &LayoutIndex) -> Result<()> {
-        let mut file = Ingest::begin(&self.root)?;
+        let mut file = Ingest::begin(&self.path)?;
         file.write(
             &index
                 .to_bytes()
-                .map_err(|error| error.at(self.root.display()))?,
+                .map_err(|error| error.at(self.path.display()))?,
         )?;
         file.finish(&self.index_path())?;
-        sync_directory(&self.root)
+        sync_directory(&self.path)
     }
 
     /// Waits until no other writer, in this process or another, changes this layout; dropping the
@@ -235,7 +239,7 @@ impl Directory {
     /// The lock is on `oci-layout`: every layout has it, no tool replaces it, and no file that
     /// other tools do not know is needed.
     fn lock(&self) -> Result<File> {
-        let path = self.root.join(MARKER);
+        let path = self.path.join(MARKER);
         let failed = |e: Errno| Error::io("lock", &path, e.into());
         // NFS locks a file exclusively only for who may write it.
         let fd = open_fd(&path, OFlags::RDWR)
@@ -251,13 +255,13 @@ impl Directory {
 
     /// Returns an error that says what is wrong with this layout.
     pub(super) fn damaged(&self, why: &str) -> Error {
-        let message = format!("the image layout `{}` {why}", self.root.display());
+        let message = format!("the image layout `{}` {why}", self.path.display());
         Error::new(Reason::LayoutInvalid, message)
     }
 
     fn not_a_layout(&self) -> Error {
-        let shown = self.root.display();
-        if !self.root.exists() {
+        let shown = self.path.display();
+        if !self.path.exists() {
             return Error::new(
                 Reason::FileNotFound,
                 format!("there is no image layout `{shown}`"),
