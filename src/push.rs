@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -48,14 +47,16 @@ pub struct Pushed {
     pub total_bytes: u64,
 }
 
-/// Stores the model in `directory`, whose manifest gets no tag yet.
+/// Stores the model that `plan` found, whose manifest gets no tag yet.
+///
+/// The plan comes first so that a directory that cannot be packed is refused before a store is
+/// even opened.
 pub async fn push(
     store: &dyn Store,
-    directory: &Path,
+    plan: &Plan,
     options: &PushOptions,
     progress: Arc<dyn Progress>,
 ) -> Result<Pushed> {
-    let plan = Plan::read(directory, &options.pack).await?;
     let upload = Upload {
         store,
         progress: &*progress,

@@ -595,6 +595,20 @@ fn a_key_file_is_small() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_packed_leaves_no_layout_behind() {
+    let at = Workspace::with_model_and_key();
+    at.write("broken/model.safetensors", "not a header");
+    std::fs::create_dir(at.path("empty")).unwrap();
+    let before = at.entries();
+    at.run(&["push", "oci:new:v1", "broken"])
+        .refused(4, "header-invalid");
+    at.run(&["push", "oci:new:v1", "empty"])
+        .refused(4, "model-unsuitable");
+    assert_eq!(at.entries(), before);
+    at.run(&["push", "oci:new:v1", "model"]).ok();
+}
+
+#[test]
 fn keys_come_from_files_and_the_environment() {
     let at = Workspace::with_model_and_key();
     at.run(&["generate-key-pair"]).refused(2, "target-exists");

@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
-use modelctl::pack::PackOptions;
+use modelctl::pack::{PackOptions, Plan};
 use modelctl::predicate::PredicateType;
 use modelctl::push::{PushOptions, push};
 use modelctl::reference::Reference;
@@ -113,10 +113,6 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         Some(_) => Some(args.signer.signer(terminal)?),
         None => None,
     };
-    let store = args
-        .registry
-        .stores(terminal)?
-        .write(args.reference.location())?;
     let options = PushOptions {
         pack: PackOptions {
             selection: Selection {
@@ -128,7 +124,12 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         },
         concurrency: args.concurrency.count(),
     };
-    let pushed = push(&*store, &args.directory, &options, terminal.progress()).await?;
+    let plan = Plan::read(&args.directory, &options.pack).await?;
+    let store = args
+        .registry
+        .stores(terminal)?
+        .write(args.reference.location())?;
+    let pushed = push(&*store, &plan, &options, terminal.progress()).await?;
 
     let pinned = args.reference.pinned(*pushed.document.digest());
     let artifact = Artifact::resolve(&*store, &pinned).await?;

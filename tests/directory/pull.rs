@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use modelctl::error::{Error, Reason};
 use modelctl::manifest::{Descriptor, Manifest, annotation::TITLE};
 use modelctl::model::{annotation, media_type};
-use modelctl::pack::PackOptions;
+use modelctl::pack::{PackOptions, Plan};
 use modelctl::progress::silent;
 use modelctl::push::{PushOptions, push};
 use modelctl::receipt::RECEIPT;
@@ -66,7 +66,8 @@ pub(crate) async fn pushed(store: &Memory, files: &[(&str, Vec<u8>)]) -> Artifac
         pack: PackOptions::default(),
         concurrency: 2,
     };
-    let pushed = push(store, model.path(), &options, silent()).await.unwrap();
+    let plan = Plan::read(model.path(), &options.pack).await.unwrap();
+    let pushed = push(store, &plan, &options, silent()).await.unwrap();
     store.resolve(pushed.document.digest()).await
 }
 

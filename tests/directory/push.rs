@@ -20,7 +20,9 @@ use crate::memory::Memory;
 use crate::model::{files, safetensors, write};
 
 async fn push_to(store: &Memory, directory: &Path) -> Result<Pushed, Error> {
-    push(store, directory, &options(3), silent()).await
+    let options = options(3);
+    let plan = Plan::read(directory, &options.pack).await?;
+    push(store, &plan, &options, silent()).await
 }
 
 fn options(concurrency: usize) -> PushOptions {
@@ -309,9 +311,8 @@ async fn no_more_files_are_on_their_way_than_was_asked_for() {
             include: vec!["*.txt".to_owned()],
             exclude: Vec::new(),
         };
-        push(&store, model.path(), &options, silent())
-            .await
-            .unwrap();
+        let plan = Plan::read(model.path(), &options.pack).await.unwrap();
+        push(&store, &plan, &options, silent()).await.unwrap();
         let most = open.lock().unwrap().1;
         assert!(
             (1..=concurrency.max(1)).contains(&most),
