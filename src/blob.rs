@@ -3,8 +3,9 @@
 //! Every store, local layouts included, hands out content only as a [`Blob`]. Its methods give up
 //! the last bytes only when size and digest match, and never take a byte more than was declared.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::pin::Pin;
 
 use async_trait::async_trait;
@@ -12,11 +13,13 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
+use crate::buffer::Pool;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Reason, Result};
 use crate::limits;
 use crate::manifest::Descriptor;
 use crate::progress::Meter;
+use crate::sink::Sink;
 
 /// Bytes as they come, unchecked: what a store makes a [`Blob`] from.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
@@ -48,16 +51,26 @@ impl Check {
 
     /// Takes the next bytes, or refuses them if they go beyond the declared size.
     pub fn update(&mut self, bytes: &[u8]) -> Result<()> {
-        self.seen = self.seen.saturating_add(bytes.len() as u64);
-        if self.seen > self.size {
+        if bytes.len() as u64 > self.left() {
             let message = format!(
                 "{} is longer than the declared {} bytes",
                 self.what, self.size
             );
             return Err(Error::new(Reason::SizeMismatch, message));
         }
+        self.seen += bytes.len() as u64;
         self.hasher.update(bytes);
         Ok(())
+    }
+
+    /// Returns how many bytes were seen.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Returns how many bytes are still to come.
+    pub fn left(&self) -> u64 {
+        self.size - self.seen
     }
 
     /// Whether every declared byte was seen.
@@ -84,10 +97,26 @@ impl Check {
     }
 }
 
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
 /// Content on its way, checked as it arrives.
 pub struct Blob {
     check: Check,
     body: ByteStream,
+    origin: Origin,
+}
+
+/// Where content comes from, and so what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// From someone who may be wrong.
+    Elsewhere,
+    /// From a file that this process hashed a moment ago, to know its digest at all.
+    OwnFile,
 }
 
 impl Blob {
@@ -96,6 +125,20 @@ impl Blob {
         Self {
             check: Check::new(expected, what),
             body,
+            origin: Origin::Elsewhere,
+        }
+    }
+
+    /// Returns `body` as the content of a file whose digest in `expected` this process has just
+    /// computed: an [upload](Self::into_upload) does not hash it again.
+    pub fn of_hashed_file(
+        expected: &Descriptor,
+        what: impl Into<String>,
+        body: ByteStream,
+    ) -> Self {
+        Self {
+            origin: Origin::OwnFile,
+            ..Self::new(expected, what, body)
         }
     }
 
@@ -132,19 +175,16 @@ impl Blob {
     /// when it is complete and right; `meter` counts the bytes.
     pub async fn into_file(self, file: File, meter: Box<dyn Meter>) -> Result<File> {
         let Self {
-            mut check,
-            mut body,
+            check, mut body, ..
         } = self;
         let (sender, mut pieces) = mpsc::channel::<Bytes>(PIECES_IN_FLIGHT);
         let writer = tokio::task::spawn_blocking(move || {
-            let mut file = file;
+            let mut sink = Sink::new(file, check)?;
             while let Some(piece) = pieces.blocking_recv() {
-                check.update(&piece)?;
-                file.write_all(&piece)
-                    .map_err(|e| Error::io("write", &check.what, e))?;
+                sink.take(&piece)?;
                 meter.advance(piece.len() as u64);
             }
-            Ok::<_, Error>((file, check))
+            Ok::<_, Error>(sink)
         });
         let mut failure = None;
         while let Some(piece) = body.next().await {
@@ -162,10 +202,21 @@ impl Blob {
             }
         }
         drop(sender);
-        let (file, check) = join(writer).await?;
+        let sink = join(writer).await?;
         match failure {
             Some(error) => Err(error),
-            None => check.finish().map(|()| file),
+            None => blocking(move || sink.finish()).await,
+        }
+    }
+
+    /// Returns the bytes as a stream for a receiver that must compare the digest itself, as a
+    /// registry must
+    /// ([distribution-spec, "Pushing blobs"](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-blobs)):
+    /// content that was hashed to be named is not hashed a second time on its way out.
+    pub fn into_upload(self) -> ByteStream {
+        match self.origin {
+            Origin::OwnFile => self.body,
+            Origin::Elsewhere => self.into_stream(),
         }
     }
 
@@ -202,8 +253,8 @@ impl Blob {
     }
 }
 
-impl std::fmt::Debug for Blob {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Blob")
             .field("check", &self.check)
             .finish_non_exhaustive()
@@ -231,14 +282,12 @@ pub fn stream_file(mut file: File, what: impl Into<String>) -> ByteStream {
     let what = what.into();
     let (sender, receiver) = mpsc::channel::<Result<Bytes>>(PIECES_IN_FLIGHT);
     tokio::task::spawn_blocking(move || {
+        let pool = Pool::new(limits::PIECE);
         loop {
-            let mut piece = vec![0; limits::PIECE];
+            let mut piece = pool.take();
             let message = match file.read(&mut piece) {
                 Ok(0) => return,
-                Ok(count) => {
-                    piece.truncate(count);
-                    Ok(Bytes::from(piece))
-                }
+                Ok(count) => Ok(pool.lend(piece, count)),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => Err(Error::io("read", &what, error)),
             };
@@ -278,6 +327,7 @@ impl Content for InMemory {
 mod tests {
     use super::*;
     use crate::progress::Silent;
+    use std::io::Write;
 
     fn blob(sent: &[&'static [u8]], declared: &[u8]) -> Blob {
         let pieces: Vec<_> = sent

@@ -107,7 +107,8 @@ impl Stamp {
         let status = file
             .metadata()
             .map_err(|error| Error::io("examine", path, error))?;
-        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000) + rest;
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         Ok(Self {
             size: status.size(),
             mtime_ns: nanoseconds(status.mtime(), status.mtime_nsec()),
@@ -398,6 +399,20 @@ mod tests {
         }
         assert_eq!(std::fs::read(root.path().join("secret")).unwrap(), b"s");
         assert!(!inside.join("nowhere").exists() && !inside.join("deep/../../new").exists());
+    }
+
+    #[test]
+    fn a_stamp_can_be_of_any_time() {
+        use std::time::{Duration, SystemTime};
+        let (_root, directory) = fixture();
+        let file = directory.create_file("deep/timed").unwrap();
+        // Later than nanoseconds since 1970 can tell, where the file system can.
+        let late = SystemTime::UNIX_EPOCH + Duration::new(13_000_000_000, 999_999_999);
+        for time in [late, SystemTime::UNIX_EPOCH - Duration::from_nanos(1)] {
+            file.set_modified(time).unwrap();
+            let stamp = Stamp::of(&file, Path::new("timed")).unwrap();
+            assert_ne!(stamp.mtime_ns, 0);
+        }
     }
 
     #[test]

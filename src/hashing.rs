@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::buffer::Buffer;
 use crate::digest::{Digest, Hasher};
 use crate::directory::Stamp;
 use crate::error::{Error, Reason, Result};
@@ -74,7 +75,7 @@ fn hash(
     let failed = |error| Error::io("read", place, error);
     file.rewind().map_err(failed)?;
     let mut hasher = Hasher::default();
-    let mut piece = vec![0; limits::PIECE];
+    let mut piece = Buffer::new(limits::PIECE);
     let mut left = before.size;
     while is_awaited() {
         let count = match file.read(&mut piece) {

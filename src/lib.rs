@@ -10,6 +10,7 @@
 
 pub mod attest;
 pub mod blob;
+pub mod buffer;
 pub mod bundle;
 pub mod copy;
 pub mod digest;
@@ -35,6 +36,7 @@ pub mod registry;
 pub mod secret;
 pub mod selection;
 pub mod sign;
+pub mod sink;
 pub mod statement;
 pub mod store;
 pub mod trust;

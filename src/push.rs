@@ -172,6 +172,6 @@ impl Content for FileContent<'_> {
     async fn open(&self) -> Result<Blob> {
         let place = format!("`{}`", self.file.path());
         let body = stream_file(self.reopen().await?, place.clone());
-        Ok(Blob::new(self.descriptor, place, body))
+        Ok(Blob::of_hashed_file(self.descriptor, place, body))
     }
 }

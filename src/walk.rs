@@ -1,6 +1,6 @@
 //! Walking a model directory: which files make up the model, and why others do not.
 //!
-//! What is left out is known or asked for: the [built-in](is_built_in) names, OCI image layouts
+//! What is left out is known or asked for: the built-in names (`.git`, caches, `.modelctl`), OCI image layouts
 //! (`push oci:./store:v1 .` must not pack the store into itself), what `.modelignore` at the root
 //! says (in gitignore's syntax; it is not packed itself), what the [`Selection`] does not mean. Everything else must be a regular file with a name that is safe everywhere, or the
 //! walk fails: a model that silently lacks a file is worse than none.
@@ -11,68 +11,28 @@
 //! an `--include` spells out the path: packing them is a leak, and dropping them silently a
 //! surprise.
 
+mod names;
+mod source;
+
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use ignore::gitignore::Gitignore;
 
-use crate::directory::{Directory, Kind, Stamp};
+use crate::directory::{Directory, Kind};
 use crate::error::{Error, Reason, Result};
-use crate::hashing::changed;
 use crate::limits;
-use crate::path::{PathSet, RESERVED, SafePath};
+use crate::path::{PathSet, SafePath};
 use crate::selection::Filter;
 
 pub use crate::selection::Selection;
-
-/// The file at the root that says what to leave out.
-pub const IGNORE_FILE: &str = ".modelignore";
+pub use crate::walk::names::IGNORE_FILE;
+use crate::walk::names::{is_built_in, looks_secret, read_ignores};
+pub use crate::walk::source::SourceFile;
 
 /// What the name of a directory starts with that a pull works in.
 pub const STAGING_PREFIX: &str = ".modelctl-staging-";
-
-/// A regular file of a model directory.
-#[derive(Debug, Clone)]
-pub struct SourceFile {
-    path: SafePath,
-    stamp: Stamp,
-    root: Arc<Directory>,
-    /// Where its bytes are, below the root: another path than its own if it is a symlink.
-    target: PathBuf,
-}
-
-impl SourceFile {
-    /// Returns its path in the model.
-    pub fn path(&self) -> &SafePath {
-        &self.path
-    }
-
-    /// Returns its size.
-    pub fn size(&self) -> u64 {
-        self.stamp.size
-    }
-
-    /// Returns the stamp it had when it was found.
-    pub fn stamp(&self) -> &Stamp {
-        &self.stamp
-    }
-
-    /// Returns where it is, for messages.
-    pub fn place(&self) -> PathBuf {
-        self.path.below(self.root.path())
-    }
-
-    /// Opens it, if it is still what was found: however often it is read, it is one content.
-    pub fn open(&self) -> Result<File> {
-        let file = self.root.open_file(&self.target)?;
-        match Stamp::of(&file, &self.place())? == self.stamp {
-            true => Ok(file),
-            false => Err(changed(&self.place())),
-        }
-    }
-}
 
 /// Finds the files of the model in `directory` that `selection` means, sorted by path.
 pub fn walk(directory: &Path, selection: &Selection) -> Result<Vec<SourceFile>> {
@@ -93,7 +53,7 @@ pub fn walk(directory: &Path, selection: &Selection) -> Result<Vec<SourceFile>> 
         return Err(Error::new(Reason::ModelUnsuitable, message)
             .hint("check the directory, `--include`, `--exclude` and `.modelignore`"));
     }
-    found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    found.sort_unstable_by(|a, b| a.path().cmp(b.path()));
     Ok(found)
 }
 
@@ -112,30 +72,6 @@ fn root_of(directory: &Path) -> Result<PathBuf> {
         return unsuitable("the whole file system, not a model");
     }
     Ok(canonical)
-}
-
-/// Reads what `.modelignore` says, if there is one.
-fn read_ignores(root: &Directory) -> Result<Gitignore> {
-    if root.look(IGNORE_FILE)?.is_none() {
-        return Ok(Gitignore::empty());
-    }
-    let bytes = root.read(IGNORE_FILE, limits::LOCAL_FILE)?;
-    let place = root.path().join(IGNORE_FILE);
-    let invalid = |why: String| {
-        let message = format!("`{}` {why}", place.display());
-        Error::new(Reason::PatternInvalid, message)
-    };
-    let text = String::from_utf8(bytes)
-        .map_err(|error| invalid("is not UTF-8".to_owned()).because(error))?;
-    let mut builder = GitignoreBuilder::new("");
-    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-        builder.add_line(None, line).map_err(|error| {
-            invalid(format!("has a bad pattern in line {}", number + 1)).because(error)
-        })?;
-    }
-    builder
-        .build()
-        .map_err(|error| invalid("cannot be understood".to_owned()).because(error))
 }
 
 struct Walk {
@@ -249,13 +185,8 @@ impl Walk {
             return Err(Error::new(Reason::ModelUnsuitable, message)
                 .hint("leave files out, or pack small ones into an archive"));
         }
-        let file = self.root.open_file(&target)?;
-        self.found.push(SourceFile {
-            stamp: Stamp::of(&file, &self.canonical.join(path))?,
-            path: safe,
-            root: Arc::clone(&self.root),
-            target,
-        });
+        let file = SourceFile::find(&self.root, safe, target)?;
+        self.found.push(file);
         Ok(())
     }
 }
@@ -269,46 +200,6 @@ fn refused(reason: Reason, path: &Path, why: &str) -> Error {
 /// ([image-spec, image layout](https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md#oci-layout-file)).
 fn is_layout_mark((name, kind): &(OsString, Kind)) -> bool {
     name == "oci-layout" && *kind == Kind::File
-}
-
-/// Whether `path` is never part of a model: what version control, caches and this tool itself
-/// leave behind. A pulled model that is pushed again must not carry its receipt.
-pub fn is_built_in(path: &Path) -> bool {
-    let at_root = [RESERVED, IGNORE_FILE, ".cache/huggingface"];
-    let anywhere = [".git", "__pycache__", ".ipynb_checkpoints", ".DS_Store"];
-    let name = path.file_name().unwrap_or_default();
-    at_root.iter().any(|known| path == Path::new(known))
-        || anywhere.iter().any(|known| name == *known)
-        || name
-            .as_encoded_bytes()
-            .starts_with(STAGING_PREFIX.as_bytes())
-}
-
-/// Whether the name is one that keys and tokens have. A tripwire for mistakes, not a scanner.
-fn looks_secret(path: &Path) -> bool {
-    const NAMES: [&str; 11] = [
-        ".env",
-        ".git-credentials",
-        ".htpasswd",
-        ".netrc",
-        ".npmrc",
-        ".pypirc",
-        "id_dsa",
-        "id_ecdsa",
-        "id_ed25519",
-        "id_rsa",
-        "kaggle.json",
-    ];
-    const EXTENSIONS: [&str; 6] = [".key", ".pem", ".p12", ".pfx", ".jks", ".keystore"];
-    const HARMLESS: [&str; 3] = [".env.example", ".env.sample", ".env.template"];
-    const DIRECTORIES: [&str; 4] = [".ssh", ".aws", ".gnupg", ".kube"];
-    let lower = path.to_string_lossy().to_lowercase();
-    let name = lower.rsplit('/').next().unwrap_or_default();
-    let is_env = name.starts_with(".env.") && !HARMLESS.contains(&name);
-    is_env
-        || NAMES.contains(&name)
-        || EXTENSIONS.iter().any(|extension| name.ends_with(extension))
-        || lower.split('/').any(|name| DIRECTORIES.contains(&name))
 }
 
 #[cfg(test)]
@@ -332,7 +223,7 @@ mod tests {
 
     fn paths(model: &Path, selection: &Selection) -> Vec<String> {
         let files = walk(model, selection).unwrap();
-        files.iter().map(|file| file.path.to_string()).collect()
+        files.iter().map(|file| file.path().to_string()).collect()
     }
 
     fn selection(include: &[&str], exclude: &[&str]) -> Selection {
@@ -498,17 +389,7 @@ mod tests {
 
     #[test]
     fn refuses_secrets_unless_each_is_spelled_out() {
-        for secret in [
-            ".env",
-            ".env.local",
-            "deploy/.ENV",
-            "cosign.key",
-            "tls/server.pem",
-            "id_rsa",
-            ".netrc",
-            ".ssh/config",
-            "kaggle.json",
-        ] {
+        for secret in ["deploy/.ENV", "cosign.key"] {
             let (_around, model) = model(&["a", secret]);
             assert_eq!(
                 refusal(&model, &Selection::default()),
@@ -526,12 +407,10 @@ mod tests {
         }
         let (_around, model) = model(&["sub/.env"]);
         symlink("sub/.env", model.join("config.json")).unwrap();
-        let hidden = selection(&["config.json"], &[]);
-        assert_eq!(
-            refusal(&model, &selection(&["*"], &[])),
-            Reason::FileKindUnsafe
-        );
-        assert_eq!(paths(&model, &hidden), ["config.json"]);
+        let behind_a_link = selection(&[], &["sub"]);
+        assert_eq!(refusal(&model, &behind_a_link), Reason::FileKindUnsafe);
+        let spelled = selection(&["config.json"], &[]);
+        assert_eq!(paths(&model, &spelled), ["config.json"]);
     }
 
     #[test]

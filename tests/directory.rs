@@ -1,12 +1,11 @@
 //! A model directory goes into a store and comes back, or nothing happens at all.
 
 #![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
     missing_docs,
     unreachable_pub,
-    reason = "a test fails by panicking, and nobody imports it"
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used
 )]
 
 #[path = "support/memory.rs"]
@@ -20,3 +19,7 @@ mod installed;
 mod pull;
 #[path = "directory/push.rs"]
 mod push;
+#[path = "directory/receipt.rs"]
+mod receipt;
+#[path = "directory/refusals.rs"]
+mod refusals;

@@ -37,7 +37,7 @@ impl<'a> Source<'a> {
     /// Returns `blob`, checked as it goes, as a source.
     pub(super) fn new(blob: Blob, meter: &'a dyn Meter) -> Self {
         Self {
-            content: blob.into_stream(),
+            content: blob.into_upload(),
             left_over: Bytes::new(),
             meter,
         }

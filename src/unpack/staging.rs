@@ -101,7 +101,11 @@ impl Staging {
             None => self.put_new().map(|()| None)?,
             Some(old) => self.replace(old)?,
         };
-        self.target.keep()?;
+        if let Err(error) = self.target.keep() {
+            // A pull that fails has changed nothing: nobody knows what a power failure would show.
+            self.undo(displaced.as_deref());
+            return Err(error);
+        }
         let Some(displaced) = displaced else {
             return Ok(None);
         };
@@ -180,6 +184,18 @@ impl Staging {
                 }
             }
         }
+    }
+
+    /// Takes the model away again, and puts the old one, which is called `displaced` now, back.
+    fn undo(&mut self, displaced: Option<&OsStr>) {
+        let Target { parent, name, .. } = &self.target;
+        let undone = match displaced {
+            Some(old) if old == self.name => rename(parent, old, name, RenameFlags::EXCHANGE),
+            Some(old) => rename(parent, name, &self.name, RenameFlags::empty())
+                .and_then(|()| rename(parent, old, name, RenameFlags::empty())),
+            None => rename(parent, name, &self.name, RenameFlags::empty()),
+        };
+        self.installed = undone.is_err();
     }
 
     fn failed(&self, error: Errno) -> Error {
@@ -342,6 +358,36 @@ mod tests {
         staging.target.parent.remove(&staging.name).unwrap();
         staging.replace_in_steps(old).unwrap_err();
         assert_eq!(names(around.path()), ["model"]);
+    }
+
+    #[test]
+    fn each_way_of_installing_can_be_undone() {
+        type Install = fn(&mut Staging) -> Option<OsString>;
+        let ways: [Install; 3] = [
+            |staging| staging.put_new().map(|()| None).unwrap(),
+            |staging| staging.replace(staging.target.replaces.unwrap()).unwrap(),
+            |staging| {
+                Some(
+                    staging
+                        .replace_in_steps(staging.target.replaces.unwrap())
+                        .unwrap(),
+                )
+            },
+        ];
+        for (number, install) in ways.into_iter().enumerate() {
+            let (around, path) = old_model();
+            if number == 0 {
+                std::fs::remove_dir(&path).unwrap();
+            }
+            let before = names(around.path());
+            let mut staging = staging(&path);
+            let displaced = install(&mut staging);
+            assert!(path.join("new").exists());
+            staging.undo(displaced.as_deref());
+            drop(staging);
+            assert_eq!(names(around.path()), before, "{number}");
+            assert!(!path.join("new").exists());
+        }
     }
 
     #[test]

@@ -250,6 +250,13 @@ mod tests {
                 "{path:?}: {error}"
             );
         }
+        for (path, why) in [
+            (Path::new("/proc"), "mount point"),
+            (&here, "working directory"),
+        ] {
+            let error = prepare(path, Existing::Replace).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
         prepare(&at("new"), Existing::Replace).unwrap();
         prepare(&at("link/new"), Existing::Replace).unwrap();
     }

@@ -64,6 +64,26 @@ fn modelctl_accepts_what_cosign_signed_and_attested() {
 }
 
 #[test]
+fn what_cosign_signed_counts_after_oras_copied_it() {
+    let Some(lab) = Lab::with(["cosign", "oras"]) else {
+        return;
+    };
+    prepare(&lab);
+    for (round, registry) in lab.registries().iter().enumerate() {
+        let pinned = lab.push(&registry.reference("acme/bert:v1"), "");
+        sign(&lab, &pinned);
+        lab.run(format!(
+            "oras cp -r --from-plain-http {pinned} --to-oci-layout copied-{round}:v1"
+        ))
+        .succeeds();
+        lab.run(format!(
+            "modelctl verify oci:./copied-{round}:v1 --key cosign.pub"
+        ))
+        .succeeds();
+    }
+}
+
+#[test]
 fn cosign_signs_with_a_key_pair_that_modelctl_made() {
     let Some(mut lab) = Lab::with(["cosign"]) else {
         return;

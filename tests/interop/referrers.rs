@@ -82,6 +82,56 @@ fn what_oras_attached_is_shown_but_proves_nothing() {
     }
 }
 
+/// Fetches the one bundle that is attached to `pinned` into `bundle.json`.
+fn fetch_bundle(lab: &Lab, pinned: &str) {
+    let repository = pinned.split_once('@').unwrap().0;
+    let seen = lab
+        .run(format!("oras discover --plain-http --format json {pinned}"))
+        .succeeds();
+    let referrer = seen.json()["referrers"][0]["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let manifest = lab.run(format!(
+        "oras manifest fetch --plain-http {repository}@{referrer}"
+    ));
+    let layer = manifest.succeeds().json()["layers"][0]["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    lab.run(format!(
+        "oras blob fetch --plain-http -o bundle.json {repository}@{layer}"
+    ))
+    .succeeds();
+}
+
+#[test]
+fn a_bundle_that_oras_attached_counts_for_the_artifact_that_it_is_about() {
+    let Some(lab) = Lab::with(["oras"]) else {
+        return;
+    };
+    keys::write_pair(&lab, "release");
+    for registry in lab.registries() {
+        let signed = registry.reference("acme/signed:v1");
+        fetch_bundle(&lab, &lab.push(&signed, "--sign --key release.key"));
+        let same = lab.push(&registry.reference("acme/same:v1"), "");
+        let other = lab.push(
+            &registry.reference("acme/other:v1"),
+            "--annotation origin=other",
+        );
+        for pinned in [&same, &other] {
+            lab.run(format!(
+                "oras attach --plain-http --artifact-type {BUNDLE} {pinned} bundle.json:{BUNDLE}"
+            ))
+            .succeeds();
+        }
+        lab.run(format!("modelctl verify {same} --key release.pub"))
+            .succeeds();
+        lab.run(format!("modelctl verify {other} --key release.pub"))
+            .refuses(3, "subject-mismatch");
+    }
+}
+
 #[test]
 fn what_notation_signed_is_shown_but_no_trusted_key_made_it() {
     let Some(lab) = Lab::with(["notation"]) else {
