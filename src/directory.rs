@@ -194,16 +194,7 @@ impl Directory {
     /// Reads the file at `path`, which must not have more than `cap` bytes.
     pub fn read(&self, path: impl AsRef<Path>, cap: u64) -> Result<Vec<u8>> {
         let path = path.as_ref();
-        let mut bytes = Vec::new();
-        let place = self.path.join(path);
-        let file = self.open_file(path)?;
-        let read = file.take(cap.saturating_add(1)).read_to_end(&mut bytes);
-        read.map_err(|error| Error::io("read", &place, error))?;
-        if bytes.len() as u64 > cap {
-            let message = format!("`{}` is larger than {cap} bytes", place.display());
-            return Err(Error::new(Reason::TooLarge, message));
-        }
-        Ok(bytes)
+        read_capped(self.open_file(path)?, &self.path.join(path), cap)
     }
 
     /// Creates the file at `path`, whose directories must be there and which must not.
@@ -318,6 +309,18 @@ impl Directory {
         let message = format!("`{}` is a {kind}, not a regular file", path.display());
         Error::new(Reason::FileKindUnsafe, message)
     }
+}
+
+/// Reads the rest of the file at `place`, which must not be more than `cap` bytes.
+pub fn read_capped(file: File, place: &Path, cap: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = file.take(cap.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|error| Error::io("read", place, error))?;
+    if bytes.len() as u64 > cap {
+        let message = format!("`{}` is larger than {cap} bytes", place.display());
+        return Err(Error::new(Reason::TooLarge, message));
+    }
+    Ok(bytes)
 }
 
 impl AsFd for Directory {

@@ -2,10 +2,10 @@
 //!
 //! Every fenced block marked `console` is run, from first to last, in one shell and one temporary
 //! directory with the built `modelctl` first on `PATH`. In a block, a line that starts with `$ ` is
-//! a command, `> ` continues it, and everything else is what it prints, for the reader. A command
-//! must succeed, unless it ends in a comment such as `# exit 3`. The directory holds a small model
-//! in `model` and the repository's `examples`; keys have an empty password. Blocks in other
-//! languages (`sh`, `toml`) are not run.
+//! a command, `> ` continues it, and everything else is what it must print on stdout, line by line;
+//! `…` stands for anything in a line. A command must succeed, unless it ends in a comment such as
+//! `# exit 3`. The directory holds a small model in `model`; keys have an empty password. Blocks in
+//! other languages (`sh`, `toml`) are not run.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,12 +24,13 @@ struct Step {
     line: usize,
     text: String,
     exit: i32,
+    prints: Vec<String>,
 }
 
 #[test]
 fn the_commands_of_the_readme_do_what_it_says() {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(repository.join("README.md")).unwrap();
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(readme).unwrap();
     let steps = steps(&readme);
     assert!(
         !steps.is_empty(),
@@ -37,10 +38,10 @@ fn the_commands_of_the_readme_do_what_it_says() {
     );
 
     let directory = tempfile::tempdir().unwrap();
-    prepare(directory.path(), repository);
+    prepare(directory.path());
     let script = directory.path().join(".readme.sh");
     fs::write(&script, shell_script(&steps)).unwrap();
-    let output = Command::new("bash")
+    let run = Command::new("bash")
         .arg(&script)
         .current_dir(directory.path())
         .env_clear()
@@ -50,12 +51,14 @@ fn the_commands_of_the_readme_do_what_it_says() {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{told}");
+    for (number, step) in steps.iter().enumerate() {
+        let printed = fs::read_to_string(directory.path().join(output_file(number))).unwrap();
+        if let Err(difference) = compare(&step.prints, &printed) {
+            panic!("README.md:{}: {difference}\n{told}", step.line);
+        }
+    }
 }
 
 /// Reads the commands in the `console` blocks of a Markdown text.
@@ -76,9 +79,13 @@ fn steps(markdown: &str) -> Vec<Step> {
                 line: index + 1,
                 text: text.to_owned(),
                 exit: 0,
+                prints: Vec::new(),
             });
-        } else if let (Some(more), Some(step)) = (line.strip_prefix("> "), steps.last_mut()) {
-            step.text = format!("{}\n{more}", step.text);
+        } else if let Some(step) = steps.last_mut() {
+            match line.strip_prefix("> ") {
+                Some(more) => step.text = format!("{}\n{more}", step.text),
+                None => step.prints.push(line.to_owned()),
+            }
         }
     }
     for step in &mut steps {
@@ -93,12 +100,17 @@ fn expected_exit(text: &str) -> i32 {
         .map_or(0, |(_, code)| code.trim().parse().unwrap())
 }
 
-/// Returns a script that runs the steps, and stops at the first that ends otherwise than told.
+/// Returns a script that runs the steps in one shell, keeps what each prints, and stops at the first
+/// that ends otherwise than told.
 fn shell_script(steps: &[Step]) -> String {
-    let mut script = String::from("set -o pipefail\n");
-    for Step { line, text, exit } in steps {
+    let mut script = String::from("set -o pipefail\nhere=$PWD\n");
+    for (number, step) in steps.iter().enumerate() {
+        let Step {
+            line, text, exit, ..
+        } = step;
+        let output = output_file(number);
         script.push_str(&format!(
-            "echo 'README.md:{line}' >&2\n{text}\ncode=$?\n\
+            "echo 'README.md:{line}' >&2\n{{ {text}\n}} >\"$here/{output}\"\ncode=$?\n\
              [ $code -eq {exit} ] || {{ echo \"ended with exit code $code, not {exit}\" >&2; \
              exit 1; }}\n"
         ));
@@ -106,8 +118,40 @@ fn shell_script(steps: &[Step]) -> String {
     script
 }
 
-/// Lays out what the README's reader has: a model, and the repository's examples.
-fn prepare(directory: &Path, repository: &Path) {
+/// Returns the name of the file that keeps what a step prints.
+fn output_file(number: usize) -> String {
+    format!(".readme.{number}.out")
+}
+
+/// Compares what a step printed with what the README shows.
+fn compare(shown: &[String], printed: &str) -> Result<(), String> {
+    let printed: Vec<_> = printed.lines().collect();
+    let same = shown.len() == printed.len()
+        && std::iter::zip(shown, &printed).all(|(shown, printed)| matches(shown, printed));
+    match same {
+        true => Ok(()),
+        false => Err(format!(
+            "it shows\n{}\nbut the command prints\n{}",
+            shown.join("\n"),
+            printed.join("\n")
+        )),
+    }
+}
+
+/// Whether `line` is as `pattern` says, in which `…` stands for at least one character.
+fn matches(pattern: &str, line: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('…') else {
+        return pattern == line;
+    };
+    let Some(line) = line.strip_prefix(start) else {
+        return false;
+    };
+    let mut ends = line.char_indices().map(|(at, c)| at + c.len_utf8());
+    ends.any(|end| matches(rest, &line[end..]))
+}
+
+/// Lays out what the README's reader has: a model.
+fn prepare(directory: &Path) {
     let model = directory.join("model");
     fs::create_dir(&model).unwrap();
     let header = br#"{"embedding":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}}       "#;
@@ -117,10 +161,6 @@ fn prepare(directory: &Path, repository: &Path) {
     fs::write(model.join("model.safetensors"), weights).unwrap();
     fs::write(model.join("config.json"), r#"{"model_type":"bert"}"#).unwrap();
     fs::write(model.join("README.md"), "# BERT\n").unwrap();
-    let examples = repository.join("examples");
-    if examples.is_dir() {
-        std::os::unix::fs::symlink(examples, directory.join("examples")).unwrap();
-    }
 }
 
 /// Returns `PATH` with the built binary's directory in front.
@@ -147,15 +187,16 @@ $ no
 $ no
 ```
 ";
-    let step = |line, text: &str, exit| Step {
+    let step = |line, text: &str, exit, prints: &[&str]| Step {
         line,
         text: text.to_owned(),
         exit,
+        prints: prints.iter().map(|&line| line.to_owned()).collect(),
     };
     let expected = [
-        step(2, "one", 0),
-        step(4, "two <<END\n$ three\nEND", 0),
-        step(7, "four # exit 3", 3),
+        step(2, "one", 0, &["printed"]),
+        step(4, "two <<END\n$ three\nEND", 0, &[]),
+        step(7, "four # exit 3", 3, &[]),
     ];
     assert_eq!(steps(markdown), expected);
 }
@@ -163,18 +204,49 @@ $ no
 #[test]
 fn a_step_that_ends_otherwise_than_told_stops_the_script() {
     let run = |text: &str, exit| {
+        let directory = tempfile::tempdir().unwrap();
         let steps = [Step {
             line: 1,
             text: text.to_owned(),
             exit,
+            prints: Vec::new(),
         }];
-        Command::new("bash")
+        let output = Command::new("bash")
             .arg("-c")
             .arg(shell_script(&steps))
+            .current_dir(directory.path())
             .output()
-            .unwrap()
+            .unwrap();
+        let kept = fs::read_to_string(directory.path().join(output_file(0))).unwrap();
+        (output.status.success(), kept)
     };
-    assert!(run("(exit 3) # exit 3", 3).status.success());
-    assert!(!run("(exit 4) # exit 3", 3).status.success());
-    assert!(!run("false | true", 0).status.success());
+    assert_eq!(run("(exit 3) # exit 3", 3), (true, String::new()));
+    assert_eq!(run("(exit 4) # exit 3", 3), (false, String::new()));
+    assert_eq!(run("false | true", 0), (false, String::new()));
+    assert_eq!(
+        run("cd /; cat <<END\nin\nEND", 0),
+        (true, "in\n".to_owned())
+    );
+}
+
+#[test]
+fn an_ellipsis_stands_for_something_and_the_rest_for_itself() {
+    for (pattern, line, is_match) in [
+        ("out", "out", true),
+        ("out", "outer", false),
+        ("sha256:…", "sha256:00", true),
+        ("sha256:…", "sha256:", false),
+        ("a…c", "abc", true),
+        ("a…c", "abcd", false),
+        ("a… b…", "axé bx b", true),
+        ("… (…)", "key (x)", true),
+        ("… (…)", "key [x]", false),
+    ] {
+        assert_eq!(matches(pattern, line), is_match, "{pattern} {line}");
+    }
+    let shown = ["one".to_owned(), "t…".to_owned()];
+    assert!(compare(&shown, "one\ntwo\n").is_ok());
+    for printed in ["one\n", "one\ntwo\nthree\n", "two\none\n", ""] {
+        assert!(compare(&shown, printed).is_err(), "{printed:?}");
+    }
 }

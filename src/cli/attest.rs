@@ -13,12 +13,11 @@ use modelctl::verify::Artifact;
 use serde_json::Value;
 
 use super::keys::SignerArgs;
-use super::parse;
 use super::push::Attachment;
 use super::report::{Failure, Report};
-use super::sign::Signed;
 use super::stores::{RegistryArgs, read};
 use super::terminal::Terminal;
+use super::{parse, sign};
 
 /// Attach a signed statement about an artifact: provenance, evaluation results, an SBOM.
 ///
@@ -58,21 +57,12 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
     let now = Timestamp::now();
     let attest = modelctl::attest::attest(&*store, &artifact, predicate_type, value, &signer, now);
     let done = attest.await?;
-    let verb = if done.existed {
-        "attested before"
-    } else {
-        "attested"
+    let by = signer.public_key().fingerprint();
+    let summary = match done.existed {
+        true => format!("attested {predicate_type} before by {by}"),
+        false => format!("attested {predicate_type} by {by}"),
     };
-    let summary = format!(
-        "{verb} {predicate_type} by {}",
-        signer.public_key().fingerprint()
-    );
-    let report = Signed {
-        reference: artifact.pinned().to_string(),
-        digest: artifact.digest().to_string(),
-        referrers: vec![attachment(predicate_type, done)],
-    };
-    Ok(Report::of(&report)?.say(summary).line(artifact.pinned()))
+    Ok(sign::report(&artifact, predicate_type, done)?.say(summary))
 }
 
 /// Reads the predicate in the file at `path` and checks that it is what its type says.

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use modelctl::attest::Attached;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
 use modelctl::statement;
@@ -39,10 +40,10 @@ pub(super) struct SignArgs {
 
 /// A signed or attested artifact, in JSON.
 #[derive(Serialize)]
-pub(super) struct Signed {
-    pub(super) reference: String,
-    pub(super) digest: String,
-    pub(super) referrers: Vec<Attachment>,
+struct Signed {
+    reference: String,
+    digest: String,
+    referrers: Vec<Attachment>,
 }
 
 pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, Failure> {
@@ -61,16 +62,24 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let done =
         modelctl::attest::sign(&*store, &artifact, annotations, &signer, Timestamp::now()).await?;
-    let verb = if done.existed {
-        "signed before"
-    } else {
-        "signed"
+    let by = signer.public_key().fingerprint();
+    let summary = match done.existed {
+        true => format!("signed before by {by}"),
+        false => format!("signed by {by}"),
     };
-    let summary = format!("{verb} by {}", signer.public_key().fingerprint());
-    let report = Signed {
+    Ok(report(&artifact, statement::SIGNATURE, done)?.say(summary))
+}
+
+/// Returns what `sign` and `attest` report of one attached statement.
+pub(super) fn report(
+    artifact: &Artifact,
+    predicate_type: &str,
+    attached: Attached,
+) -> Result<Report, Error> {
+    let signed = Signed {
         reference: artifact.pinned().to_string(),
         digest: artifact.digest().to_string(),
-        referrers: vec![attachment(statement::SIGNATURE, done)],
+        referrers: vec![attachment(predicate_type, attached)],
     };
-    Ok(Report::of(&report)?.say(summary).line(artifact.pinned()))
+    Ok(Report::of(&signed)?.line(artifact.pinned()))
 }

@@ -1,9 +1,11 @@
 //! Flags about registries, and the stores they open.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use modelctl::directory::read_capped;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::limits;
 use modelctl::reference::Location;
@@ -13,7 +15,6 @@ use modelctl::registry::{Client, ClientIdentity, Proxies, Settings, Transport};
 use modelctl::secret::Secret;
 use modelctl::store::SharedStore;
 use modelctl::store::layout::{Access, Layout};
-
 use zeroize::Zeroizing;
 
 use super::environment;
@@ -149,20 +150,10 @@ fn password_from_stdin() -> Result<Secret> {
 }
 
 /// Reads a local file, which must not have more than `cap` bytes.
-pub(super) fn read(path: impl AsRef<std::path::Path>, cap: u64) -> Result<Vec<u8>> {
-    use std::io::Read;
+pub(super) fn read(path: impl AsRef<Path>, cap: u64) -> Result<Vec<u8>> {
     let path = path.as_ref();
-    let failed = |error| Error::io("read", path, error);
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(cap.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > cap {
-        let message = format!("`{}` is larger than {cap} bytes", path.display());
-        return Err(Error::new(Reason::TooLarge, message));
-    }
-    Ok(bytes)
+    let file = File::open(path).map_err(|error| Error::io("read", path, error))?;
+    read_capped(file, path, cap)
 }
 
 impl Stores {

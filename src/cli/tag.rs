@@ -14,7 +14,7 @@ use super::terminal::Terminal;
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl tag registry.example.com/acme/bert@sha256:… production
-  modelctl tag oci:./store:v1 latest")]
+  modelctl tag oci:./store:v1 production")]
 pub(super) struct TagArgs {
     /// The artifact.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]

@@ -5,9 +5,9 @@ use crate::keys;
 use crate::lab::{Lab, assert_same_files};
 use crate::registry::{PASSWORD, Registry, USER};
 
-/// Returns a lab and a registry with TLS and an account.
-fn lab_with_basic_auth() -> Option<(Lab, Registry)> {
-    let lab = Lab::with([])?;
+/// Returns a lab with `tools` and a registry with TLS and an account.
+fn lab_with_basic_auth<const N: usize>(tools: [&str; N]) -> Option<(Lab, Registry)> {
+    let lab = Lab::with(tools)?;
     let authority = Authority::new();
     lab.write("ca.crt", authority.certificate());
     let registry = Registry::with_basic_auth(&authority)?;
@@ -16,7 +16,7 @@ fn lab_with_basic_auth() -> Option<(Lab, Registry)> {
 
 #[test]
 fn a_password_from_standard_input_opens_a_registry_with_a_private_ca() {
-    let Some((lab, registry)) = lab_with_basic_auth() else {
+    let Some((lab, registry)) = lab_with_basic_auth([]) else {
         return;
     };
     keys::write_pair(&lab, "release");
@@ -37,7 +37,7 @@ fn a_password_from_standard_input_opens_a_registry_with_a_private_ca() {
 
 #[test]
 fn a_wrong_password_is_refused_and_never_shown() {
-    let Some((lab, registry)) = lab_with_basic_auth() else {
+    let Some((lab, registry)) = lab_with_basic_auth([]) else {
         return;
     };
     let model = registry.reference("acme/bert:v1");
@@ -53,7 +53,7 @@ fn a_wrong_password_is_refused_and_never_shown() {
 
 #[test]
 fn an_unknown_ca_is_no_reason_to_fall_back_to_plain_http() {
-    let Some((lab, registry)) = lab_with_basic_auth() else {
+    let Some((lab, registry)) = lab_with_basic_auth([]) else {
         return;
     };
     lab.write("other.crt", Authority::new().certificate());
@@ -73,7 +73,7 @@ fn an_unknown_ca_is_no_reason_to_fall_back_to_plain_http() {
 
 #[test]
 fn login_keeps_the_account_and_logout_forgets_it() {
-    let Some((lab, registry)) = lab_with_basic_auth() else {
+    let Some((lab, registry)) = lab_with_basic_auth([]) else {
         return;
     };
     let model = registry.reference("acme/bert:v1");
@@ -92,12 +92,7 @@ fn login_keeps_the_account_and_logout_forgets_it() {
 
 #[test]
 fn oras_uses_the_account_that_modelctl_keeps() {
-    let Some(lab) = Lab::with(["oras"]) else {
-        return;
-    };
-    let authority = Authority::new();
-    lab.write("ca.crt", authority.certificate());
-    let Some(registry) = Registry::with_basic_auth(&authority) else {
+    let Some((lab, registry)) = lab_with_basic_auth(["oras"]) else {
         return;
     };
     let model = registry.reference("acme/bert:v1");
@@ -118,12 +113,7 @@ fn oras_uses_the_account_that_modelctl_keeps() {
 
 #[test]
 fn modelctl_uses_the_account_that_oras_keeps() {
-    let Some(lab) = Lab::with(["oras"]) else {
-        return;
-    };
-    let authority = Authority::new();
-    lab.write("ca.crt", authority.certificate());
-    let Some(registry) = Registry::with_basic_auth(&authority) else {
+    let Some((lab, registry)) = lab_with_basic_auth(["oras"]) else {
         return;
     };
     let login = format!("oras login {} --ca-file ca.crt", registry.host());

@@ -57,6 +57,15 @@ fn types(referrers: &[Value]) -> Vec<String> {
     types
 }
 
+/// Asserts that what is attached is no signature, but one beside it is.
+fn assert_only_a_signature_verifies(lab: &Lab, pinned: &str) {
+    let verify = || lab.run(format!("modelctl verify {pinned} --key release.pub"));
+    verify().refuses(3, "signature-missing");
+    lab.run(format!("modelctl sign {pinned} --key release.key"))
+        .succeeds();
+    verify().succeeds();
+}
+
 #[test]
 fn what_oras_attached_is_shown_but_proves_nothing() {
     let Some(lab) = Lab::with(["oras"]) else {
@@ -67,12 +76,7 @@ fn what_oras_attached_is_shown_but_proves_nothing() {
         let pinned = lab.push(&registry.reference("acme/bert:v1"), "");
         attach_sbom(&lab, &pinned);
         assert_eq!(types_by_modelctl(&lab, &pinned), [SBOM]);
-        lab.run(format!("modelctl verify {pinned} --key release.pub"))
-            .refuses(3, "signature-missing");
-        lab.run(format!("modelctl sign {pinned} --key release.key"))
-            .succeeds();
-        lab.run(format!("modelctl verify {pinned} --key release.pub"))
-            .succeeds();
+        assert_only_a_signature_verifies(&lab, &pinned);
         assert_eq!(types_by_modelctl(&lab, &pinned), [SBOM, BUNDLE]);
         assert_eq!(types_by_oras(&lab, &pinned), [SBOM, BUNDLE]);
     }
@@ -138,12 +142,7 @@ fn what_notation_signed_is_shown_but_no_trusted_key_made_it() {
         let pinned = lab.push(&registry.reference("acme/bert:v1"), "");
         sign_with_notation(&lab, &pinned);
         assert_eq!(types_by_modelctl(&lab, &pinned), [NOTATION]);
-        lab.run(format!("modelctl verify {pinned} --key release.pub"))
-            .refuses(3, "signature-missing");
-        lab.run(format!("modelctl sign {pinned} --key release.key"))
-            .succeeds();
-        lab.run(format!("modelctl verify {pinned} --key release.pub"))
-            .succeeds();
+        assert_only_a_signature_verifies(&lab, &pinned);
         let listed = lab
             .run(format!("notation ls --insecure-registry {pinned}"))
             .succeeds();

@@ -85,6 +85,13 @@ fn skopeo_reads_the_layout_that_modelctl_wrote() {
     );
 }
 
+/// Asserts that the model in the lab is what a pull gives.
+fn assert_pulls(lab: &Lab, reference: &str) {
+    lab.run(format!("modelctl pull {reference} ./pulled"))
+        .succeeds();
+    assert_same_files(&lab.path("model"), &lab.path("pulled"));
+}
+
 #[test]
 fn skopeo_copies_a_layout_into_a_registry() {
     let Some(lab) = Lab::with(["skopeo"]) else {
@@ -99,12 +106,7 @@ fn skopeo_copies_a_layout_into_a_registry() {
         "skopeo copy --preserve-digests --dest-tls-verify=false oci:store:v1 docker://{target}"
     ))
     .succeeds();
-    lab.run(format!(
-        "modelctl pull {target}@{} ./pulled",
-        digest(&pinned)
-    ))
-    .succeeds();
-    assert_same_files(&lab.path("model"), &lab.path("pulled"));
+    assert_pulls(&lab, &format!("{target}@{}", digest(&pinned)));
 }
 
 #[test]
@@ -118,12 +120,7 @@ fn crane_pushes_the_layout_that_modelctl_wrote() {
     let pinned = lab.push("oci:./store:v1", "");
     let target = registry.reference("acme/copied:v1");
     lab.run(format!("crane push store {target}")).succeeds();
-    lab.run(format!(
-        "modelctl pull {target}@{} ./pulled",
-        digest(&pinned)
-    ))
-    .succeeds();
-    assert_same_files(&lab.path("model"), &lab.path("pulled"));
+    assert_pulls(&lab, &format!("{target}@{}", digest(&pinned)));
 }
 
 #[test]

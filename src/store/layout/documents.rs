@@ -6,9 +6,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::ingest::Ingest;
-use super::root::{Root, read_capped};
+use super::root::Root;
 use crate::blob::Check;
 use crate::digest::Digest;
+use crate::directory::read_capped;
 use crate::error::{Error, Reason, Result};
 use crate::manifest::{Annotations, Descriptor, Document, is_document};
 use crate::reference::{Selector, Tag};

@@ -13,6 +13,7 @@ use super::Access;
 use super::index::LayoutIndex;
 use super::ingest::{self, Ingest};
 use crate::digest::{Digest, Hasher};
+use crate::directory::read_capped;
 use crate::error::{Error, Reason, Result};
 use crate::manifest::Descriptor;
 use crate::{json, limits};
@@ -300,18 +301,6 @@ fn irregular(path: &Path, wanted: &str) -> Error {
     let message = format!("`{}` in an image layout is not {wanted}", path.display());
     Error::new(Reason::LayoutInvalid, message)
         .hint("a copy without symlinks can be made with `cp --recursive --dereference`")
-}
-
-/// Reads `file` into memory, which must not take more than `cap` bytes.
-pub(super) fn read_capped(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = file.take(cap + 1).read_to_end(&mut bytes);
-    read.map_err(|e| Error::io("read", path, e))?;
-    if bytes.len() as u64 > cap {
-        let message = format!("`{}` is larger than {cap} bytes", path.display());
-        return Err(Error::new(Reason::TooLarge, message));
-    }
-    Ok(bytes)
 }
 
 /// Makes renames in `path` outlive a loss of power.
