@@ -60,6 +60,16 @@ impl Check {
         Ok(())
     }
 
+    /// Whether this checks the content that `descriptor` describes.
+    pub fn is_of(&self, descriptor: &Descriptor) -> bool {
+        (self.digest, self.size) == (descriptor.digest, descriptor.size)
+    }
+
+    /// Returns how many bytes were taken.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// Whether every declared byte was seen.
     fn is_complete(&self) -> bool {
         self.seen == self.size
@@ -107,6 +117,11 @@ impl Blob {
     /// Returns the declared size.
     pub fn size(&self) -> u64 {
         self.check.size
+    }
+
+    /// Returns the bytes as they come, for whoever checks them otherwise.
+    pub(crate) fn into_unchecked(self) -> ByteStream {
+        self.body
     }
 
     /// Reads everything into memory, which must not take more than `cap` bytes.
@@ -227,7 +242,7 @@ where
 
 /// Returns the bytes of `file` from its current position, read on a blocking thread; `what` names
 /// it in errors.
-pub fn stream_file(mut file: File, what: impl Into<String>) -> ByteStream {
+pub fn stream_file(mut file: impl Read + Send + 'static, what: impl Into<String>) -> ByteStream {
     let what = what.into();
     let (sender, receiver) = mpsc::channel::<Result<Bytes>>(PIECES_IN_FLIGHT);
     tokio::task::spawn_blocking(move || {

@@ -19,6 +19,9 @@ mod documents;
 mod index;
 mod ingest;
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,7 +30,7 @@ use tokio::sync::mpsc;
 
 use self::directory::Directory;
 use self::ingest::Ingest;
-use super::{RawDocument, Store};
+use super::{Part, RawDocument, Store, check_range};
 use crate::blob::{self, Blob, Content, blocking};
 use crate::error::{Error, Reason, Result};
 use crate::manifest::Descriptor;
@@ -71,6 +74,24 @@ impl Layout {
         let directory = Arc::clone(&self.directory);
         blocking(move || work(&directory)).await
     }
+
+    /// Opens a blob's file, which must have the right size, and returns its name with it.
+    async fn open_file(&self, descriptor: &Descriptor) -> Result<(File, String)> {
+        let digest = descriptor.digest;
+        let what = format!("the blob {}", self.directory.name(&digest));
+        let opened = self
+            .on_disk(move |directory| directory.open_blob(&digest))
+            .await?;
+        let Some((file, size)) = opened else {
+            let message = format!("{what} is not there");
+            return Err(Error::new(Reason::BlobNotFound, message));
+        };
+        if size != descriptor.size {
+            let message = format!("{what} has {size} bytes, not {}", descriptor.size);
+            return Err(Error::new(Reason::SizeMismatch, message));
+        }
+        Ok((file, what))
+    }
 }
 
 #[async_trait]
@@ -86,24 +107,19 @@ impl Store for Layout {
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<Blob> {
-        let digest = descriptor.digest;
-        let what = format!("the blob {}", self.directory.name(&digest));
-        let opened = self
-            .on_disk(move |directory| directory.open_blob(&digest))
-            .await?;
-        let Some((file, size)) = opened else {
-            let message = format!("{what} is not there");
-            return Err(Error::new(Reason::BlobNotFound, message));
-        };
-        if size != descriptor.size {
-            let message = format!("{what} has {size} bytes, not {}", descriptor.size);
-            return Err(Error::new(Reason::SizeMismatch, message));
-        }
-        Ok(Blob::new(
-            descriptor,
-            what.clone(),
-            blob::stream_file(file, what),
-        ))
+        let (file, what) = self.open_file(descriptor).await?;
+        let body = blob::stream_file(file, what.clone());
+        Ok(Blob::new(descriptor, what, body))
+    }
+
+    async fn blob_part(&self, descriptor: &Descriptor, range: Range<u64>) -> Result<Part> {
+        check_range(descriptor, &range)?;
+        let (mut file, what) = self.open_file(descriptor).await?;
+        file.seek(SeekFrom::Start(range.start))
+            .map_err(|error| Error::io("read", &what, error))?;
+        let length = range.end - range.start;
+        let body = blob::stream_file(file.take(length), what.clone());
+        Ok(Part::exactly(body, length, what))
     }
 
     /// Compares sizes only, as every tool does: hashing what is there would cost a copy of a large
