@@ -15,6 +15,7 @@ const LAYERS: [&[&str]; 5] = [
         "error",
         "progress",
         "directory",
+        "backoff",
     ],
     &[
         "manifest",
