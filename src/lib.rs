@@ -15,6 +15,7 @@ pub mod bundle;
 pub mod copy;
 pub mod digest;
 pub mod directory;
+pub mod download;
 pub mod error;
 pub mod hashing;
 pub mod installed;

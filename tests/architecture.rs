@@ -30,6 +30,7 @@ const LAYERS: [&[&str]; 5] = [
     &["store", "blob", "sign", "trust", "policy", "hashing"],
     &["store::layout", "registry", "sign::key", "walk"],
     &[
+        "download",
         "push",
         "pack",
         "attest",
