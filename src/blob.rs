@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -61,6 +62,11 @@ impl Check {
         self.seen += bytes.len() as u64;
         self.hasher.update(bytes);
         Ok(())
+    }
+
+    /// Whether this checks the content that `descriptor` describes.
+    pub fn is_of(&self, descriptor: &Descriptor) -> bool {
+        (self.digest, self.size) == (descriptor.digest, descriptor.size)
     }
 
     /// Returns how many bytes were seen.
@@ -152,6 +158,11 @@ impl Blob {
         self.check.size
     }
 
+    /// Returns the bytes as they come, for whoever checks them otherwise.
+    pub(crate) fn into_unchecked(self) -> ByteStream {
+        self.body
+    }
+
     /// Reads everything into memory, which must not take more than `cap` bytes.
     pub async fn into_bytes(mut self, cap: u64) -> Result<Bytes> {
         if self.check.size > cap {
@@ -171,20 +182,20 @@ impl Blob {
         Ok(bytes.into())
     }
 
-    /// Writes everything into `file`, hashing on the same thread that writes, and returns the file
-    /// when it is complete and right; `meter` counts the bytes.
-    pub async fn into_file(self, file: File, meter: Box<dyn Meter>) -> Result<File> {
+    /// Writes everything into `file`, from its beginning, hashing on the same thread that writes;
+    /// `meter` counts the bytes.
+    pub async fn into_file(self, file: File, meter: Box<dyn Meter>) -> Result<()> {
         let Self {
             check, mut body, ..
         } = self;
         let (sender, mut pieces) = mpsc::channel::<Bytes>(PIECES_IN_FLIGHT);
         let writer = tokio::task::spawn_blocking(move || {
-            let mut sink = Sink::new(file, check)?;
+            let mut sink = Sink::new(Arc::new(file), check)?;
             while let Some(piece) = pieces.blocking_recv() {
                 sink.take(&piece)?;
                 meter.advance(piece.len() as u64);
             }
-            Ok::<_, Error>(sink)
+            sink.into_check()
         });
         let mut failure = None;
         while let Some(piece) = body.next().await {
@@ -202,10 +213,10 @@ impl Blob {
             }
         }
         drop(sender);
-        let sink = join(writer).await?;
+        let check = join(writer).await?;
         match failure {
             Some(error) => Err(error),
-            None => blocking(move || sink.finish()).await,
+            None => check.finish(),
         }
     }
 
@@ -278,7 +289,7 @@ where
 
 /// Returns the bytes of `file` from its current position, read on a blocking thread; `what` names
 /// it in errors.
-pub fn stream_file(mut file: File, what: impl Into<String>) -> ByteStream {
+pub fn stream_file(mut file: impl Read + Send + 'static, what: impl Into<String>) -> ByteStream {
     let what = what.into();
     let (sender, receiver) = mpsc::channel::<Result<Bytes>>(PIECES_IN_FLIGHT);
     tokio::task::spawn_blocking(move || {

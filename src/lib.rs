@@ -9,12 +9,14 @@
 //! `ARCHITECTURE.md` says which file does what, and in which direction they may import each other.
 
 pub mod attest;
+mod backoff;
 pub mod blob;
 pub mod buffer;
 pub mod bundle;
 pub mod copy;
 pub mod digest;
 pub mod directory;
+pub mod download;
 pub mod error;
 pub mod hashing;
 pub mod installed;

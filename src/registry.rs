@@ -9,7 +9,7 @@
 //! * `http` sends every request there is; `answer`, `transport`, `refusal` say what came back;
 //! * `endpoint` is one registry: it signs in (`login`, `token`, `challenge`, `scope`), follows
 //!   redirects (`referral`, `origin`) and tries again (`retry`);
-//! * `repository` is one store in it: `manifests`, `blobs`, `uploads`, `referrers`, `tags`.
+//! * `repository` is one store in it: `manifests`, `blobs`, `parts`, `uploads`, `referrers`, `tags`.
 
 mod answer;
 pub mod auth;
@@ -24,6 +24,7 @@ mod login;
 mod manifests;
 mod origin;
 mod pages;
+mod parts;
 mod referral;
 mod referrers;
 mod refusal;

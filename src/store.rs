@@ -10,11 +10,16 @@
 //! * a manifest with a subject is listed among the subject's referrers once it is stored.
 
 pub mod layout;
+mod part;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+pub use self::part::Part;
+pub(crate) use self::part::check_range;
 
 use crate::blob::{Blob, Content};
 use crate::digest::Digest;
@@ -36,6 +41,16 @@ pub trait Store: Send + Sync {
 
     /// Opens a blob.
     async fn blob(&self, descriptor: &Descriptor) -> Result<Blob>;
+
+    /// Opens the bytes `range` of a blob, or all of it where the store cannot give a part.
+    ///
+    /// **What comes is unchecked**, so it is for [`crate::download`] only, which hashes the whole.
+    /// Every call asks anew, and may be led elsewhere than the one before.
+    async fn blob_part(&self, descriptor: &Descriptor, range: Range<u64>) -> Result<Part> {
+        check_range(descriptor, &range)?;
+        let blob = self.blob(descriptor).await?;
+        Ok(Part::Whole(blob.into_unchecked()))
+    }
 
     /// Whether the blob is here already, with the right size.
     async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool>;

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::blob::blocking;
 use crate::directory::{Directory, Stamp};
+use crate::download::{Downloads, Retry, Spread, Start};
 use crate::error::{Error, Reason, Result};
 use crate::model::{Form, ModelFile, files};
 use crate::progress::Progress;
@@ -77,7 +78,14 @@ pub async fn pull(
         .iter()
         .fold(0_u64, |sum, file| sum.saturating_add(file.descriptor.size));
     let staging = prepare(target, options.existing, &chosen, bytes, &*progress).await?;
-    let installed = fetch(store, &staging, &chosen, options.concurrency, &*progress).await?;
+    let downloads = Downloads::new(Retry::default(), Spread::default(), Arc::clone(&progress));
+    let fetching = Fetching {
+        store,
+        downloads,
+        progress: &*progress,
+        root: staging.root(),
+    };
+    let installed = fetching.files(&chosen, options.concurrency).await?;
 
     let left_behind = all - chosen.len();
     let version = &options.tool_version;
@@ -163,48 +171,52 @@ async fn prepare(
     Ok(staging)
 }
 
-/// Fetches `files` into the staging directory, `concurrency` at once.
-async fn fetch(
-    store: &dyn Store,
-    staging: &Staging,
-    files: &[ModelFile],
-    concurrency: usize,
-    progress: &dyn Progress,
-) -> Result<Vec<InstalledFile>> {
-    let mut installed: Vec<InstalledFile> = futures_util::stream::iter(files)
-        .map(|file| fetch_file(store, staging.root(), file, progress))
-        .buffer_unordered(concurrency.max(1))
-        .try_collect()
-        .await?;
-    installed.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(installed)
+/// What the downloads of one pull share.
+struct Fetching<'a> {
+    store: &'a dyn Store,
+    downloads: Downloads,
+    progress: &'a dyn Progress,
+    root: &'a Arc<Directory>,
 }
 
-/// Fetches one file, makes it durable, and returns what it looks like then.
-async fn fetch_file(
-    store: &dyn Store,
-    root: &Arc<Directory>,
-    file: &ModelFile,
-    progress: &dyn Progress,
-) -> Result<InstalledFile> {
-    let named = |error: Error| error.at(format_args!("`{}`", file.path));
-    let path = file.path.clone();
-    let directory = Arc::clone(root);
-    let empty = blocking(move || directory.create_file(path.as_str())).await?;
-    let blob = store.blob(&file.descriptor).await.map_err(named)?;
-    let meter = progress.begin("download", file.path.as_str(), file.descriptor.size);
-    let written = blob.into_file(empty, meter).await.map_err(named)?;
+impl Fetching<'_> {
+    /// Fetches `files` into the staging directory, `concurrency` at once.
+    async fn files(&self, files: &[ModelFile], concurrency: usize) -> Result<Vec<InstalledFile>> {
+        let mut installed: Vec<InstalledFile> = futures_util::stream::iter(files)
+            .map(|file| self.file(file))
+            .buffer_unordered(concurrency.max(1))
+            .try_collect()
+            .await?;
+        installed.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(installed)
+    }
 
-    let place = file.path.below(root.path());
-    let stamp = blocking(move || {
-        written
-            .sync_all()
-            .map_err(|error| Error::io("write", &place, error))?;
-        Stamp::of(&written, &place)
-    })
-    .await?;
-    Ok(InstalledFile {
-        path: file.path.clone(),
-        stamp,
-    })
+    /// Fetches one file, makes it durable, and returns what it looks like then.
+    async fn file(&self, file: &ModelFile) -> Result<InstalledFile> {
+        let blob = &file.descriptor;
+        let path = file.path.clone();
+        let directory = Arc::clone(self.root);
+        let empty = blocking(move || directory.create_file(path.as_str())).await?;
+        let meter = self
+            .progress
+            .begin("download", file.path.as_str(), blob.size);
+        let written = self
+            .downloads
+            .download(self.store, blob, empty, Start::Fresh, meter)
+            .await
+            .map_err(|error| error.at(format_args!("`{}`", file.path)))?;
+
+        let place = file.path.below(self.root.path());
+        let stamp = blocking(move || {
+            written
+                .sync_all()
+                .map_err(|error| Error::io("write", &place, error))?;
+            Stamp::of(&written, &place)
+        })
+        .await?;
+        Ok(InstalledFile {
+            path: file.path.clone(),
+            stamp,
+        })
+    }
 }

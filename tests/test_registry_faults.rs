@@ -131,6 +131,8 @@ async fn breaks_what_it_is_told_to_break() {
     let body = get().await.unwrap().bytes().await.unwrap();
     assert_eq!(body[..299_999], whole[..299_999]);
     assert_eq!(body[299_999], b'x' ^ 1);
+    registry.fault(fault().does(Action::Throttle(100_000_000)));
+    assert!(get().await.unwrap().bytes().await.unwrap() == whole[..]);
     registry.fault(fault().does(Action::ExtraBytes(3)));
     assert_eq!(get().await.unwrap().content_length(), Some(300_003));
     registry.fault(fault().does(Action::Chunked).does(Action::ExtraBytes(3)));

@@ -37,28 +37,41 @@ impl Repository {
         let url = self.url(&format!("blobs/{}", descriptor.digest))?;
         let request = Request::new(Method::GET, url, &action).following();
         let answer = self.endpoint.send(&self.pull(), &request).await?;
+        let answer = self.accept_whole(answer, descriptor, &what).await?;
+        Ok(Blob::new(descriptor, what, answer.into_stream()))
+    }
+
+    /// Checks that an answer is a whole blob, of the right size if it says one.
+    pub(super) async fn accept_whole(
+        &self,
+        answer: Answer,
+        descriptor: &Descriptor,
+        what: &str,
+    ) -> Result<Answer> {
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => {
-                return Err(Error::new(
-                    Reason::BlobNotFound,
-                    format!("there is no {what}"),
-                ));
+                let message = format!("there is no {what}");
+                return Err(Error::new(Reason::BlobNotFound, message));
             }
-            StatusCode::PARTIAL_CONTENT => return Err(partial(&answer, &what)),
-            _ => return Err(refusal::failure(answer, &action).await.error),
+            StatusCode::PARTIAL_CONTENT => return Err(partial(&answer, what)),
+            _ => {
+                let action = format!("fetch {what}");
+                return Err(refusal::failure(answer, &action).await.error);
+            }
         }
         let multipart = answer
             .media_type()
             .is_some_and(|m| m.starts_with("multipart/"));
         if multipart || answer.field(&CONTENT_RANGE).is_some() {
-            return Err(partial(&answer, &what));
+            return Err(partial(&answer, what));
         }
         if let Some(length) = answer.length().filter(|length| *length != descriptor.size) {
             let message = format!("{what} has {length} bytes, not {}", descriptor.size);
             return Err(Error::new(Reason::SizeMismatch, message));
         }
-        Ok(Blob::new(descriptor, what, answer.into_stream()))
+        self.remember_version(&descriptor.digest, &answer);
+        Ok(answer)
     }
 
     /// Asks the registry to take the blob from another of its repositories; `false` means that it

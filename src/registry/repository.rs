@@ -1,6 +1,8 @@
 //! A repository of a registry, as a store.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use reqwest::Url;
@@ -8,17 +10,20 @@ use reqwest::Url;
 use super::endpoint::Endpoint;
 use super::scope::Scope;
 use crate::blob::{Blob, Content};
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::manifest::Descriptor;
 use crate::progress::Meter;
 use crate::reference::{Location, Selector, Tag};
-use crate::store::{RawDocument, Store};
+use crate::store::{Part, RawDocument, Store};
 
 /// A repository of a registry.
 pub struct Repository {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) name: String,
     location: Location,
+    /// The `ETag` of each blob that was asked for: parts must be of one version.
+    pub(super) versions: Mutex<HashMap<Digest, String>>,
 }
 
 impl Repository {
@@ -27,6 +32,7 @@ impl Repository {
             endpoint,
             name: name.to_owned(),
             location,
+            versions: Mutex::default(),
         }
     }
 
@@ -58,6 +64,10 @@ impl Store for Repository {
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<Blob> {
         self.open_blob(descriptor).await
+    }
+
+    async fn blob_part(&self, descriptor: &Descriptor, range: Range<u64>) -> Result<Part> {
+        self.open_part(descriptor, range).await
     }
 
     async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool> {

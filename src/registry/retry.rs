@@ -1,10 +1,10 @@
 //! Which failures are worth another try, and how long to wait for it.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::backoff::{ceiling, jitter};
 use crate::error::{Error, Reason, Result};
 use crate::limits;
 use crate::progress::Progress;
@@ -49,8 +49,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The tries of one request: exponential waits with full jitter, so that many clients that failed
-/// together do not come back together.
+/// The tries of one request.
 #[derive(Debug)]
 pub(super) struct Backoff {
     base: Duration,
@@ -79,7 +78,7 @@ impl Backoff {
                 return Err(failure.error.hint(hint));
             }
             Again::After(asked) => asked,
-            Again::Soon => jitter(self.ceiling()),
+            Again::Soon => jitter(ceiling(self.base, self.tried)),
         };
         progress.note(&format!(
             "will try again to {action} in {:.1} s: {}",
@@ -89,20 +88,6 @@ impl Backoff {
         tokio::time::sleep(wait).await;
         Ok(())
     }
-
-    fn ceiling(&self) -> Duration {
-        let doublings = self.tried.saturating_sub(1).min(16);
-        self.base
-            .saturating_mul(1 << doublings)
-            .min(limits::RETRY_WAIT)
-    }
-}
-
-/// Returns a duration between nothing and `ceiling`. The hasher's random keys are chance enough to
-/// spread clients, and need no generator of their own.
-pub(super) fn jitter(ceiling: Duration) -> Duration {
-    let random = RandomState::new().hash_one(0) >> 32;
-    ceiling.mul_f64(random as f64 / f64::from(u32::MAX))
 }
 
 /// Returns the wait that a `Retry-After` field asks for: seconds, or a date
@@ -174,23 +159,5 @@ mod tests {
         let mut backoff = Backoff::new(Duration::ZERO);
         let now = Again::After(Duration::ZERO);
         backoff.wait(failure(now), "x", &Silent).await.unwrap();
-    }
-
-    #[test]
-    fn waits_grow_up_to_a_ceiling_and_differ() {
-        let mut backoff = Backoff::new(Duration::from_millis(500));
-        let ceilings: Vec<_> = (1..=40)
-            .map(|tried| {
-                backoff.tried = tried;
-                backoff.ceiling()
-            })
-            .collect();
-        assert_eq!(ceilings[0], Duration::from_millis(500));
-        assert_eq!(ceilings[3], Duration::from_secs(4));
-        assert_eq!(ceilings[39], limits::RETRY_WAIT);
-        let waits: std::collections::HashSet<_> =
-            (0..20).map(|_| jitter(limits::RETRY_WAIT)).collect();
-        assert!(waits.len() > 10);
-        assert!(waits.iter().all(|wait| *wait <= limits::RETRY_WAIT));
     }
 }

@@ -19,6 +19,9 @@ mod index;
 mod ingest;
 mod root;
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,7 +30,7 @@ use tokio::sync::mpsc;
 
 use self::ingest::Ingest;
 use self::root::Root;
-use super::{RawDocument, Store};
+use super::{Part, RawDocument, Store, check_range};
 use crate::blob::{self, Blob, Content, blocking};
 use crate::error::{Error, Reason, Result};
 use crate::manifest::Descriptor;
@@ -71,6 +74,22 @@ impl Layout {
         let root = Arc::clone(&self.root);
         blocking(move || work(&root)).await
     }
+
+    /// Opens a blob's file, which must have the right size, and returns its name with it.
+    async fn open_file(&self, descriptor: &Descriptor) -> Result<(File, String)> {
+        let digest = descriptor.digest;
+        let what = format!("the blob {}", self.root.name(&digest));
+        let opened = self.on_disk(move |root| root.open_blob(&digest)).await?;
+        let Some((file, size)) = opened else {
+            let message = format!("{what} is not there");
+            return Err(Error::new(Reason::BlobNotFound, message));
+        };
+        if size != descriptor.size {
+            let message = format!("{what} has {size} bytes, not {}", descriptor.size);
+            return Err(Error::new(Reason::SizeMismatch, message));
+        }
+        Ok((file, what))
+    }
 }
 
 #[async_trait]
@@ -85,22 +104,19 @@ impl Store for Layout {
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<Blob> {
-        let digest = descriptor.digest;
-        let what = format!("the blob {}", self.root.name(&digest));
-        let opened = self.on_disk(move |root| root.open_blob(&digest)).await?;
-        let Some((file, size)) = opened else {
-            let message = format!("{what} is not there");
-            return Err(Error::new(Reason::BlobNotFound, message));
-        };
-        if size != descriptor.size {
-            let message = format!("{what} has {size} bytes, not {}", descriptor.size);
-            return Err(Error::new(Reason::SizeMismatch, message));
-        }
-        Ok(Blob::new(
-            descriptor,
-            what.clone(),
-            blob::stream_file(file, what),
-        ))
+        let (file, what) = self.open_file(descriptor).await?;
+        let body = blob::stream_file(file, what.clone());
+        Ok(Blob::new(descriptor, what, body))
+    }
+
+    async fn blob_part(&self, descriptor: &Descriptor, range: Range<u64>) -> Result<Part> {
+        check_range(descriptor, &range)?;
+        let (mut file, what) = self.open_file(descriptor).await?;
+        file.seek(SeekFrom::Start(range.start))
+            .map_err(|error| Error::io("read", &what, error))?;
+        let length = range.end - range.start;
+        let body = blob::stream_file(file.take(length), what.clone());
+        Ok(Part::exactly(body, length, what))
     }
 
     /// Compares sizes only, as every tool does: hashing what is there would cost a copy of a large
@@ -165,7 +181,7 @@ async fn write(blob: Blob, ingest: &Ingest, meter: &dyn Meter) -> Result<()> {
         }
     };
     let (result, ()) = tokio::join!(writing, telling);
-    result.map(drop)
+    result
 }
 
 /// A meter that tells another task.

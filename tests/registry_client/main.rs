@@ -9,6 +9,7 @@
 
 mod blobs;
 mod manifests;
+mod parts;
 mod patience;
 mod redirects;
 mod referrers;

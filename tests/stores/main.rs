@@ -18,6 +18,7 @@ macro_rules! over_stores {
         over_stores! { @cases $place:
             a_blob_comes_back_as_it_was_put
             a_blob_is_here_once_it_was_put
+            a_blob_comes_in_parts
             what_is_not_there_is_not_found
             content_is_stored_only_as_what_it_is
             a_manifest_comes_back_by_tag_and_by_digest

@@ -1,12 +1,16 @@
 //! What every store does, whatever it is made of.
 
+use std::ops::Range;
+
 use bytes::Bytes;
+use futures_util::StreamExt;
 use modelctl::blob::InMemory;
 use modelctl::digest::Digest;
-use modelctl::error::Reason;
+use modelctl::error::{Reason, Result};
 use modelctl::manifest::Descriptor;
 use modelctl::progress::Silent;
 use modelctl::reference::Selector;
+use modelctl::store::{Part, Store};
 
 use crate::artifact::{
     LAYER, attach, by_digest, by_tag, fetch, index, manifest, put, put_blob, referrers, tag, tags,
@@ -29,6 +33,41 @@ pub(crate) async fn a_blob_is_here_once_it_was_put(place: Place) {
     assert!(store.has_blob(&descriptor).await.unwrap());
     let longer = Descriptor::new(LAYER, descriptor.digest, 6);
     assert!(!store.has_blob(&longer).await.unwrap());
+}
+
+pub(crate) async fn a_blob_comes_in_parts(place: Place) {
+    let store = &*place.store;
+    let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    let blob = put_blob(store, &bytes).await;
+    for (start, end) in [(0, 1), (7, 260_000), (299_999, 300_000), (0, 300_000)] {
+        let part = part(store, &blob, start..end).await.unwrap();
+        assert_eq!(part, bytes[start as usize..end as usize]);
+    }
+    for (start, end) in [(0, 300_001), (300_000, 300_000), (300_000, 300_001)] {
+        let error = part(store, &blob, start..end).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::Internal);
+    }
+    let absent = Descriptor::of(LAYER, b"absent");
+    let error = part(store, &absent, 1..2).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::BlobNotFound);
+    place.corrupt(&blob.digest, &bytes[1..]);
+    let error = part(store, &blob, 1..2).await.unwrap_err();
+    assert!(matches!(
+        error.reason(),
+        Reason::SizeMismatch | Reason::RegistryProtocol
+    ));
+}
+
+/// Returns a part of a blob, which every store of the suite can give.
+async fn part(store: &dyn Store, blob: &Descriptor, range: Range<u64>) -> Result<Vec<u8>> {
+    let Part::Range(mut body) = store.blob_part(blob, range).await? else {
+        panic!("the whole came");
+    };
+    let mut all = Vec::new();
+    while let Some(piece) = body.next().await {
+        all.extend_from_slice(&piece?);
+    }
+    Ok(all)
 }
 
 pub(crate) async fn what_is_not_there_is_not_found(place: Place) {

@@ -1,6 +1,7 @@
 //! A store in memory, which can be told to misbehave.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Descriptor, Manifest};
 use modelctl::progress::Meter;
 use modelctl::reference::{Location, Reference, Selector, Tag};
-use modelctl::store::{RawDocument, Store};
+use modelctl::store::{Part, RawDocument, Store};
 use modelctl::verify::Artifact;
 
 /// What a read of a blob gives instead of the right bytes.
@@ -103,6 +104,14 @@ impl Memory {
         Artifact::resolve(self, &reference).await.unwrap()
     }
 
+    /// Returns a blob's bytes, and remembers that it was read.
+    fn read(&self, descriptor: &Descriptor) -> Result<Bytes> {
+        let mut state = self.state.lock().unwrap();
+        state.reads.push(descriptor.digest);
+        let bytes = state.blobs.get(&descriptor.digest).cloned();
+        bytes.ok_or_else(|| not_found(Reason::BlobNotFound, descriptor.digest))
+    }
+
     /// Returns the digests of blobs that were read, in order.
     pub fn reads(&self) -> Vec<Digest> {
         self.state.lock().unwrap().reads.clone()
@@ -140,18 +149,20 @@ impl Store for Memory {
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<Blob> {
-        let bytes = {
-            let mut state = self.state.lock().unwrap();
-            state.reads.push(descriptor.digest);
-            state.blobs.get(&descriptor.digest).cloned()
-        };
-        let bytes = bytes.ok_or_else(|| not_found(Reason::BlobNotFound, descriptor.digest))?;
+        let bytes = self.read(descriptor)?;
         let body = (self.serve)(descriptor, bytes)?;
         Ok(Blob::new(
             descriptor,
             format!("blob {}", descriptor.digest),
             body,
         ))
+    }
+
+    async fn blob_part(&self, descriptor: &Descriptor, range: Range<u64>) -> Result<Part> {
+        let bytes = self.read(descriptor)?;
+        let part = bytes.slice(range.start as usize..range.end as usize);
+        let (length, what) = (part.len() as u64, format!("blob {}", descriptor.digest));
+        Ok(Part::exactly((self.serve)(descriptor, part)?, length, what))
     }
 
     async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool> {

@@ -45,6 +45,8 @@ pub enum Action {
     Truncate(usize),
     /// Sends so many bytes of the body and then nothing, on an open connection.
     Stall(usize),
+    /// Sends so many bytes of the body in a second.
+    Throttle(usize),
     /// Flips a bit of the body's byte at this offset.
     Corrupt(usize),
     /// Sends so many zeros after the body, and adds them to `Content-Length` if there is one.
@@ -177,6 +179,7 @@ pub(super) fn after(actions: &[Action], response: Response, link: &Link) -> Resp
             Action::CloseAfter => link.cut(),
             Action::Truncate(count) => body = cut(first(body, *count), link.clone()),
             Action::Stall(count) => body = first(body, *count).chain(stream::pending()).boxed(),
+            Action::Throttle(rate) => body = throttle(body, *rate),
             Action::Corrupt(offset) => body = corrupt(body, *offset),
             Action::ExtraBytes(count) => {
                 if let Some(length) = head.headers.get_mut(CONTENT_LENGTH) {
@@ -228,6 +231,26 @@ fn cut(body: Pieces, link: Link) -> Pieces {
         Err(io::ErrorKind::ConnectionReset.into())
     });
     body.chain(end).boxed()
+}
+
+/// Sends `body` in small pieces with a pause after each.
+fn throttle(body: Pieces, rate: usize) -> Pieces {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let size = (rate / 100).max(1);
+    body.flat_map(move |piece| {
+        let pieces: Vec<_> = match piece {
+            Ok(bytes) => (0..bytes.len())
+                .step_by(size)
+                .map(|at| Ok(bytes.slice(at..bytes.len().min(at + size))))
+                .collect(),
+            Err(error) => vec![Err(error)],
+        };
+        stream::iter(pieces).then(|piece| async {
+            tokio::time::sleep(PAUSE).await;
+            piece
+        })
+    })
+    .boxed()
 }
 
 fn corrupt(body: Pieces, offset: usize) -> Pieces {
