@@ -41,7 +41,7 @@ async fn a_broken_connection_costs_nothing_that_had_come() {
 
 #[tokio::test]
 async fn silence_is_a_broken_connection_too() {
-    let stall = Duration::from_millis(200);
+    let stall = Duration::from_millis(500);
     let scene = Scene::with(SIZE, Options::default(), stall);
     let silent = fault().times(1).does(Action::Stall(SIZE / 2));
     scene.registry.fault(silent);
@@ -81,7 +81,7 @@ async fn without_progress_the_tries_run_out() {
         (Action::Truncate(0), Reason::Connection),
         (Action::Stall(10), Reason::TimedOut),
     ] {
-        let scene = Scene::with(SIZE, Options::default(), Duration::from_millis(200));
+        let scene = Scene::with(SIZE, Options::default(), Duration::from_millis(500));
         scene.registry.fault(fault().does(action));
         let done = scene.download(&downloads(Spread::default())).await;
         assert_eq!(reason(done), expected);
