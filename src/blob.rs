@@ -99,6 +99,11 @@ impl Blob {
         }
     }
 
+    /// Returns `body` as the rest of content whose beginning `check` has seen.
+    pub fn continued(check: Check, body: ByteStream) -> Self {
+        Self { check, body }
+    }
+
     /// Returns the declared size.
     pub fn size(&self) -> u64 {
         self.check.size
