@@ -11,6 +11,7 @@
 pub mod attest;
 pub mod blob;
 pub mod bundle;
+pub mod content_store;
 pub mod digest;
 pub mod digest_cache;
 pub mod directory;
