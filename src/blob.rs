@@ -135,6 +135,15 @@ impl Blob {
         }
     }
 
+    /// Returns `body` as the rest of content whose beginning `check` has seen.
+    pub fn continued(check: Check, body: ByteStream) -> Self {
+        Self {
+            check,
+            body,
+            origin: Origin::Elsewhere,
+        }
+    }
+
     /// Returns `body` as the content of a file whose digest in `expected` this process has just
     /// computed: an [upload](Self::into_upload) does not hash it again.
     pub fn of_hashed_file(
@@ -198,18 +207,20 @@ impl Blob {
             sink.into_check()
         });
         let mut failure = None;
-        while let Some(piece) = body.next().await {
+        loop {
+            // A closed channel means that the writer failed; its error is the one to tell, and a
+            // peer that sends nothing must not delay it.
+            let piece = tokio::select! {
+                piece = body.next() => piece,
+                () = sender.closed() => break,
+            };
             match piece {
-                // A closed channel means that the writer failed; its error is the one to tell.
-                Ok(piece) => {
-                    if sender.send(piece).await.is_err() {
-                        break;
-                    }
-                }
-                Err(error) => {
+                Some(Ok(piece)) => drop(sender.send(piece).await),
+                Some(Err(error)) => {
                     failure = Some(error);
                     break;
                 }
+                None => break,
             }
         }
         drop(sender);
