@@ -8,6 +8,7 @@
 //! would choke on is refused at once and not after hours.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 
 use crate::blob::blocking;
 use crate::digest::Digest;
+use crate::digest_cache::{DigestCache, Key};
 use crate::error::{Error, Reason, Result};
 use crate::hashing::Hashers;
 use crate::limits;
@@ -77,25 +79,65 @@ pub async fn pack(
     let plan = Plan::read(directory, options).await?;
     let hashers = Hashers::default();
     let digests: Vec<_> = futures_util::stream::iter(plan.files())
-        .map(|file| hash(file, &hashers, &*progress))
+        .map(|file| hash(file, None, &hashers, &*progress))
         .buffered(hashers.count())
         .try_collect()
         .await?;
     plan.assemble(&digests, options)
 }
 
-/// Hashes one file.
+/// What files hashed to before.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// Digests by file.
+    pub cache: Arc<DigestCache>,
+    /// The clock, by which a file that has just been changed is not remembered.
+    pub clock: fn() -> Timestamp,
+}
+
+/// Returns the digest of one file: by `memory`, if it remembers the file, else by reading it.
 pub(crate) async fn hash(
     file: &SourceFile,
+    memory: Option<&Memory>,
     hashers: &Hashers,
     progress: &dyn Progress,
 ) -> Result<Digest> {
-    let source = file.clone();
-    let opened = blocking(move || source.open()).await?;
+    let (opened, key) = open(file).await?;
+    if let Some(digest) = memory.and_then(|memory| memory.cache.lookup(&key)) {
+        return Ok(digest);
+    }
     let meter = progress.begin("hash", file.path().as_str(), file.size());
-    hashers
+    let digest = hashers
         .hash(opened, *file.stamp(), file.place(), meter)
-        .await
+        .await?;
+    if let Some(memory) = memory {
+        memory.cache.record(key, digest, (memory.clock)());
+    }
+    Ok(digest)
+}
+
+/// Returns the digests of all `files` if `memory` has every one of them, and reads none.
+pub(crate) async fn recall(files: &[SourceFile], memory: &Memory) -> Result<Option<Vec<Digest>>> {
+    let mut digests = Vec::with_capacity(files.len());
+    for file in files {
+        match memory.cache.lookup(&open(file).await?.1) {
+            Some(digest) => digests.push(digest),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(digests))
+}
+
+/// Opens a file, which must be what was found in the directory, and returns what it is told by.
+async fn open(file: &SourceFile) -> Result<(File, Key)> {
+    let source = file.clone();
+    blocking(move || {
+        let opened = source.open()?;
+        let metadata = opened.metadata();
+        let metadata = metadata.map_err(|error| Error::io("look at", source.place(), error))?;
+        Ok((opened, Key::of(&metadata)))
+    })
+    .await
 }
 
 impl Plan {

@@ -14,12 +14,13 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::blob::{Blob, Content, InMemory, blocking, stream_file};
 use crate::digest::Digest;
-use crate::error::{Error, Reason, Result};
+use crate::error::{Class, Error, Reason, Result};
 use crate::hashing::Hashers;
 use crate::manifest::Descriptor;
 use crate::model::ModelFile;
-use crate::pack::{PackOptions, Packed, Plan, hash};
+use crate::pack::{Memory, PackOptions, Packed, Plan, hash, recall};
 use crate::progress::{Progress, Silent};
+use crate::reference::Selector;
 use crate::store::{RawDocument, Store};
 use crate::walk::SourceFile;
 
@@ -30,6 +31,8 @@ pub struct PushOptions {
     pub pack: PackOptions,
     /// Files on their way at once.
     pub concurrency: usize,
+    /// What files hashed to before, so that those are not read again.
+    pub memory: Option<Memory>,
 }
 
 /// What a push came to.
@@ -57,9 +60,13 @@ pub async fn push(
     options: &PushOptions,
     progress: Arc<dyn Progress>,
 ) -> Result<Pushed> {
+    if let Some(packed) = unchanged(store, plan, options).await? {
+        return Ok(Pushed::of(packed, 0));
+    }
     let upload = Upload {
         store,
         progress: &*progress,
+        memory: options.memory.as_ref(),
         hashers: Hashers::default(),
         begun: Mutex::default(),
     };
@@ -74,15 +81,45 @@ pub async fn push(
     upload.config(&packed).await?;
     store.put_manifest(&packed.document, None).await?;
 
-    let total_bytes = packed.files.iter().map(|file| file.descriptor.size).sum();
-    let uploaded_bytes = sent.iter().map(|(_, sent)| sent.uploaded_bytes).sum();
-    Ok(Pushed {
-        document: packed.document,
-        files: packed.files,
-        uploaded_bytes,
-        reused_bytes: total_bytes - uploaded_bytes,
-        total_bytes,
-    })
+    Ok(Pushed::of(
+        packed,
+        sent.iter().map(|(_, sent)| sent.uploaded_bytes).sum(),
+    ))
+}
+
+/// Returns the artifact if every file is remembered and the store has its manifest: then it has
+/// all of it, and nothing is read, looked for or sent.
+async fn unchanged(
+    store: &dyn Store,
+    plan: &Plan,
+    options: &PushOptions,
+) -> Result<Option<Packed>> {
+    let Some(memory) = &options.memory else {
+        return Ok(None);
+    };
+    let Some(digests) = recall(plan.files(), memory).await? else {
+        return Ok(None);
+    };
+    let packed = plan.assemble(&digests, &options.pack)?;
+    let selector = Selector::Digest(*packed.document.digest());
+    match store.manifest(&selector).await {
+        Ok(_) => Ok(Some(packed)),
+        Err(error) if error.reason().class() == Class::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Pushed {
+    fn of(packed: Packed, uploaded_bytes: u64) -> Self {
+        let total_bytes = packed.files.iter().map(|file| file.descriptor.size).sum();
+        Self {
+            document: packed.document,
+            files: packed.files,
+            uploaded_bytes,
+            reused_bytes: total_bytes - uploaded_bytes,
+            total_bytes,
+        }
+    }
 }
 
 /// A file whose content is in the store.
@@ -96,6 +133,7 @@ struct Sent {
 struct Upload<'a> {
     store: &'a dyn Store,
     progress: &'a dyn Progress,
+    memory: Option<&'a Memory>,
     hashers: Hashers,
     /// Content that is being sent or was, so that equal files are sent once.
     begun: Mutex<HashSet<Digest>>,
@@ -104,7 +142,7 @@ struct Upload<'a> {
 impl Upload<'_> {
     /// Hashes a file, and sends it if the store does not have it.
     async fn file(&self, file: &SourceFile) -> Result<Sent> {
-        let digest = hash(file, &self.hashers, self.progress).await?;
+        let digest = hash(file, self.memory, &self.hashers, self.progress).await?;
         // The store does not care what the bytes are for: the media type stands in the manifest.
         let descriptor = Descriptor::new("application/octet-stream", digest, file.size());
         let uploaded_bytes = match self.is_there(&descriptor).await? {

@@ -46,6 +46,8 @@ pub struct PullOptions {
     pub existing: Existing,
     /// Files fetched at once.
     pub concurrency: usize,
+    /// Patience with connections that break.
+    pub retry: Retry,
     /// The version of the tool that pulls, for the receipt.
     pub tool_version: String,
     /// The present time, for the receipt.
@@ -78,7 +80,7 @@ pub async fn pull(
         .iter()
         .fold(0_u64, |sum, file| sum.saturating_add(file.descriptor.size));
     let staging = prepare(target, options.existing, &chosen, bytes, &*progress).await?;
-    let downloads = Downloads::new(Retry::default(), Spread::default(), Arc::clone(&progress));
+    let downloads = Downloads::new(options.retry, Spread::default(), Arc::clone(&progress));
     let fetching = Fetching {
         store,
         downloads,

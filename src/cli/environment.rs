@@ -41,6 +41,15 @@ pub(super) fn podman_config() -> Option<PathBuf> {
     })
 }
 
+/// Returns the directory for what can be made again at any time
+/// ([XDG](https://specifications.freedesktop.org/basedir-spec/latest/)).
+pub(super) fn cache_directory() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let caches = named.filter(|path| path.is_absolute());
+    let caches = caches.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
+    Some(caches.join("modelctl"))
+}
+
 /// Returns where credential helpers are looked for.
 pub(super) fn search_path() -> Option<OsString> {
     std::env::var_os("PATH")

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
+use modelctl::download::Retry;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
 use modelctl::selection::Selection;
@@ -99,6 +100,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
             Existing::Refuse
         },
         concurrency: args.concurrency.count(),
+        retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),
     };

