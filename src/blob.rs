@@ -202,6 +202,10 @@ impl Blob {
             let mut sink = Sink::new(Arc::new(file), check)?;
             while let Some(piece) = pieces.blocking_recv() {
                 sink.take(&piece)?;
+                // Whoever is told that bytes came, and then gives up, finds them in the file.
+                if pieces.is_empty() {
+                    sink.flush()?;
+                }
                 meter.advance(piece.len() as u64);
             }
             sink.into_check()

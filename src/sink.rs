@@ -87,7 +87,7 @@ impl Sink {
     }
 
     /// Writes what was gathered.
-    fn flush(&mut self) -> Result<()> {
+    pub fn flush(&mut self) -> Result<()> {
         let gathered = self.buffer.get(..self.filled).unwrap_or_default();
         let offset = self.check.seen() - gathered.len() as u64;
         let written = self.file.write_all_at(gathered, offset);

@@ -134,12 +134,13 @@ impl Workspace {
         found
     }
 
-    /// Returns what stands directly in the workspace, hidden or not.
+    /// Returns what stands directly in the workspace, hidden or not, the user's home apart.
     pub fn entries(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.directory.path()).unwrap();
         let mut names: Vec<_> = entries
             .map(|e| e.unwrap().file_name().into_string().unwrap())
             .collect();
+        names.retain(|name| name != "home");
         names.sort();
         names
     }
