@@ -7,7 +7,7 @@ use modelctl::reference::Reference;
 use serde::Serialize;
 
 use super::parse;
-use super::report::{Failure, Report, size};
+use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::Terminal;
 
@@ -69,11 +69,11 @@ pub(super) async fn run(args: CopyArgs, terminal: &Terminal) -> Result<Report, F
     let digest = *done.document.digest();
     let reference = Reference::new(args.target.location().clone(), tag.cloned(), Some(digest));
     let summary = format!(
-        "copied {} blobs, {} ({} there already), and {} referrers",
-        done.blobs_copied,
+        "copied {}, {} ({} there already), and {}",
+        count(done.blobs_copied, "blob"),
         size(done.bytes),
         done.blobs_skipped,
-        done.referrers
+        count(done.referrers, "referrer"),
     );
     let data = Copied {
         reference: reference.to_string(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::parse;
-use super::report::{Failure, Report, size};
+use super::report::{Failure, Report, count, size};
 use super::stores::RegistryArgs;
 use super::terminal::{Terminal, printable};
 
@@ -115,10 +115,10 @@ fn text(data: &Inspected) -> String {
             data.artifact_type.as_deref().unwrap_or(&data.media_type)
         ),
         format!(
-            "{:<14}{} in {} files",
+            "{:<14}{} in {}",
             "size",
             size(data.total_bytes),
-            data.files.len()
+            count(data.files.len(), "file")
         ),
     ];
     for field in [

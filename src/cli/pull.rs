@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::parse;
-use super::report::{Failure, Report, size};
+use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
 use super::trust::{TrustArgs, explain};
@@ -122,8 +122,8 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         Proof::Unchecked { why } => (false, Some(why.clone()), Value::Object(Default::default())),
     };
     let summary = format!(
-        "pulled {} files, {}{}",
-        pulled.files,
+        "pulled {}, {}{}",
+        count(pulled.files, "file"),
         size(pulled.bytes),
         if verified {
             ", verified"

@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::keys::SignerArgs;
-use super::report::{Failure, Report, size};
+use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::Terminal;
 use super::{attest, environment, parse};
@@ -156,8 +156,8 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         Some(*artifact.digest()),
     );
     let summary = format!(
-        "pushed {} files, {} ({} sent, {} there already){}",
-        pushed.files.len(),
+        "pushed {}, {} ({} sent, {} there already){}",
+        count(pushed.files.len(), "file"),
         size(pushed.total_bytes),
         size(pushed.uploaded_bytes),
         size(pushed.reused_bytes),

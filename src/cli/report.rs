@@ -88,3 +88,11 @@ fn object(data: &impl Serialize) -> Result<Map<String, Value>, Error> {
 pub(super) fn size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
+
+/// Returns a count for people: `1 file`, `2 files`.
+pub(super) fn count(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}

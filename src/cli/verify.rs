@@ -10,7 +10,7 @@ use modelctl::reference::Reference;
 use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
-use super::report::{Failure, Report, size};
+use super::report::{Failure, Report, count, size};
 use super::stores::RegistryArgs;
 use super::terminal::Terminal;
 use super::trust::{TrustArgs, explain};
@@ -139,9 +139,9 @@ async fn verify_directory(
     data.left_behind = checked.left_behind;
     data.hashed_bytes = checked.hashed_bytes;
     let summary = format!(
-        "verified {}: {} files of {reference} ({} read again)",
+        "verified {}: {} of {reference} ({} read again)",
         directory.display(),
-        checked.files,
+        count(checked.files, "file"),
         size(checked.hashed_bytes),
     );
     let report = Report::of(&data)?.say(summary);
