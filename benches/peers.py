@@ -91,6 +91,15 @@ class Server:
         shutil.rmtree(self.store, ignore_errors=True)
 
 
+def high_water(pid):
+    """Returns a process's peak memory in KiB so far, or nothing when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+
+
 def run(command, server, cwd, env):
     """Runs a command; returns wall seconds, CPU seconds, server CPU seconds, peak MiB."""
     before = server.cpu() if server else 0
@@ -99,13 +108,17 @@ def run(command, server, cwd, env):
         [str(part) for part in command], cwd=cwd, env=env,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    # The kernel counts our own memory before the exec into the child's peak, so it is asked for.
+    peak, pid = 0, 0
+    while not pid:
+        peak = max(peak, high_water(process.pid))
+        time.sleep(0.005)
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
     wall = time.perf_counter() - start
     if status:
-        raise SystemExit(f"{command}: {errors.decode()}")
+        raise SystemExit(f"{command}: {process.stderr.read().decode()}")
     cpu = usage.ru_utime + usage.ru_stime
-    return wall, cpu, (server.cpu() - before if server else 0), usage.ru_maxrss / 1024
+    return wall, cpu, (server.cpu() - before if server else 0), peak / 1024
 
 
 def wait_idle():
