@@ -28,6 +28,9 @@ use crate::unpack::target::Target;
 use crate::verify::{Artifact, Verified};
 use crate::walk::Selection;
 
+/// Connections of one pull, helpers included; with more files at once there are no helpers.
+const CONNECTIONS: usize = 8;
+
 /// What to do with a directory that stands at the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
@@ -80,7 +83,8 @@ pub async fn pull(
         .iter()
         .fold(0_u64, |sum, file| sum.saturating_add(file.descriptor.size));
     let staging = prepare(target, options.existing, &chosen, bytes, &*progress).await?;
-    let downloads = Downloads::new(options.retry, Spread::default(), Arc::clone(&progress));
+    let spread = spread(options.concurrency.min(chosen.len()));
+    let downloads = Downloads::new(options.retry, spread, Arc::clone(&progress));
     let fetching = Fetching {
         store,
         downloads,
@@ -109,6 +113,16 @@ pub async fn pull(
         bytes,
         left_behind,
     })
+}
+
+/// Returns how downloads may be helped when so many files are fetched at once: where many are, each
+/// is slow because they share the network and the processor, and more connections would only take
+/// memory.
+fn spread(files_at_once: usize) -> Spread {
+    Spread {
+        helpers_in_all: CONNECTIONS.saturating_sub(files_at_once),
+        ..Spread::default()
+    }
 }
 
 /// Returns the files of `artifact` that `selection` means, all of which can be written as they are,
