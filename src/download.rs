@@ -35,7 +35,7 @@ use crate::reference::Location;
 use crate::store::Store;
 
 /// Pieces between the network and a thread that writes: enough to overlap, few enough to stay flat.
-const PIECES_IN_FLIGHT: usize = 4;
+const PIECES_IN_FLIGHT: usize = 2;
 
 /// Where a download begins.
 #[derive(Debug)]
