@@ -29,6 +29,14 @@ pub struct Artifact {
 }
 
 impl Artifact {
+    /// Returns the artifact at `reference` whose manifest is in hand: it has just been stored.
+    pub fn stored(reference: Reference, document: RawDocument) -> Self {
+        Self {
+            reference,
+            document,
+        }
+    }
+
     /// Resolves `reference` in `store` and fetches its manifest.
     ///
     /// With both a tag and a digest the digest decides, and the tag is not asked for.

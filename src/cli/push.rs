@@ -141,8 +141,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     let pushed = push(&*store, &plan, &options, terminal.progress()).await?;
     remember(options.memory, terminal).await;
 
-    let pinned = args.reference.pinned(*pushed.document.digest());
-    let artifact = Artifact::resolve(&*store, &pinned).await?;
+    let artifact = Artifact::stored(args.reference.clone(), pushed.document.clone());
     let mut referrers = Vec::new();
     if let Some(signer) = &signer {
         referrers = sign_and_attest(&*store, &artifact, args.sign, attestations, signer).await?;
@@ -150,11 +149,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     if let Some(tag) = args.reference.tag() {
         store.put_manifest(&pushed.document, Some(tag)).await?;
     }
-    let reference = Reference::new(
-        args.reference.location().clone(),
-        args.reference.tag().cloned(),
-        Some(*artifact.digest()),
-    );
+    let reference = artifact.pinned();
     let summary = format!(
         "pushed {}, {} ({} sent, {} there already){}",
         count(pushed.files.len(), "file"),
