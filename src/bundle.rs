@@ -39,16 +39,51 @@ pub struct Material {
     pub public_key: Option<PublicKeyHint>,
     /// The certificate whose key signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<Value>,
+    pub certificate: Option<RawCertificate>,
     /// The certificate chain whose first key signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub x509_certificate_chain: Option<Value>,
+    pub x509_certificate_chain: Option<RawChain>,
     /// Entries of a transparency log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tlog_entries: Vec<Value>,
     /// Signed timestamps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp_verification_data: Option<Value>,
+}
+
+/// A certificate, not yet looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RawCertificate {
+    /// Its DER bytes.
+    #[serde(with = "base64_text")]
+    pub raw_bytes: Vec<u8>,
+}
+
+/// Certificates from the signer's up, not yet looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawChain {
+    /// The signer's certificate first.
+    pub certificates: Vec<RawCertificate>,
+}
+
+/// Bytes as protobuf's JSON writes them.
+mod base64_text {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        use base64::Engine as _;
+        serializer.serialize_str(&super::STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::decode(&text).ok_or_else(|| D::Error::custom("a field is not base64"))
+    }
 }
 
 /// A hint at the key that signed.

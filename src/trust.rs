@@ -4,9 +4,11 @@
 //! one in one way for every kind of authority: find who could have signed, check the signature
 //! over the exact bytes, and only then read the statement.
 
+mod key;
+
 use serde::Serialize;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Material};
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
@@ -37,16 +39,6 @@ impl Authority {
     /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    fn signer(&self) -> SignerIdentity {
-        match &self.kind {
-            Kind::Key(key) => SignerIdentity::Key {
-                name: self.name.clone(),
-                algorithm: key.algorithm().to_string(),
-                fingerprint: key.fingerprint(),
-            },
-        }
     }
 }
 
@@ -148,65 +140,55 @@ impl TrustRoot {
     /// The hint in a bundle proves nothing; it only chooses the words of a refusal.
     pub fn authenticate(&self, bundle: &Bundle) -> Result<Authenticated> {
         let envelope = bundle.envelope()?;
-        let material = bundle.material();
-        if material.certificate.is_some() || material.x509_certificate_chain.is_some() {
-            return Err(Error::new(
-                Reason::BundleUnsupported,
-                "the bundle was signed with a certificate, which this version cannot verify",
-            ));
-        }
-        let message = envelope.signed_bytes();
-        let found = self
-            .authorities
-            .iter()
-            .find(|authority| match &authority.kind {
-                Kind::Key(key) => key.verifies(&message, envelope.signature()),
-            });
-        let Some(authority) = found else {
-            return Err(self.refusal(material.public_key.as_ref().map(|key| key.hint.as_str())));
+        let signed = Signed {
+            material: bundle.material(),
+            message: envelope.signed_bytes(),
+            signature: envelope.signature(),
         };
+        let signer = self.recognise(&signed)?;
         Ok(Authenticated {
             statement: Statement::parse(envelope.unverified_payload())?,
-            signer: authority.signer(),
+            signer,
         })
     }
 
-    /// Says why no authority verified a signature.
-    fn refusal(&self, hint: Option<&str>) -> Error {
-        let hint = hint.unwrap_or_default();
-        let named = self
-            .authorities
-            .iter()
-            .find(|authority| match &authority.kind {
-                Kind::Key(key) => key.has_hint(hint),
-            });
-        match named {
-            Some(authority) => Error::new(
-                Reason::SignatureInvalid,
-                format!(
-                    "the signature names key `{}` but does not verify with it",
-                    authority.name
-                ),
-            ),
-            None => Error::new(
-                Reason::UntrustedSigner,
-                format!("no trusted key made the signature ({})", Hint(hint)),
-            ),
+    /// Returns who signed: the first authority that recognises the signature as its own. If none
+    /// does, the refusal is that of whoever came nearest, whatever their order.
+    fn recognise(&self, signed: &Signed<'_>) -> Result<SignerIdentity> {
+        let mut nearest: Option<Error> = None;
+        for authority in &self.authorities {
+            match authority.recognise(signed) {
+                Ok(signer) => return Ok(signer),
+                Err(error) if nearest.as_ref().is_none_or(|kept| nearer(&error, kept)) => {
+                    nearest = Some(error);
+                }
+                Err(_) => {}
+            }
+        }
+        Err(nearest.unwrap_or_else(|| {
+            Error::new(Reason::UntrustedSigner, "nobody is trusted to have signed")
+        }))
+    }
+}
+
+/// A signature with what it is on, still to be verified.
+struct Signed<'a> {
+    material: &'a Material,
+    message: Vec<u8>,
+    signature: &'a [u8],
+}
+
+impl Authority {
+    fn recognise(&self, signed: &Signed<'_>) -> Result<SignerIdentity> {
+        match &self.kind {
+            Kind::Key(key) => key::recognise(&self.name, key, signed),
         }
     }
 }
 
-/// Shows a hint without letting it write to the terminal.
-struct Hint<'a>(&'a str);
-
-impl std::fmt::Display for Hint<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            "" => f.write_str("it does not say whose it is"),
-            hint => {
-                let shown: String = hint.chars().take(64).collect();
-                write!(f, "it names {shown:?}")
-            }
-        }
-    }
+/// Whether `error` tells more about a signature than `other`: that it is somebody else's says
+/// least.
+fn nearer(error: &Error, other: &Error) -> bool {
+    let says_little = |error: &Error| error.reason() == Reason::UntrustedSigner;
+    says_little(other) && !says_little(error)
 }
