@@ -135,6 +135,12 @@ impl MessageSignature {
         self.digest.as_ref()
     }
 
+    /// Whether the signer wrote down a digest by another algorithm than SHA-256.
+    pub fn names_other_digest(&self) -> bool {
+        let digest = self.digest.as_ref();
+        digest.is_some_and(|named| named.algorithm != SHA2_256)
+    }
+
     /// Whether the digest that the signer wrote down is that of other bytes than `digest`'s.
     pub fn contradicts(&self, digest: &Digest) -> bool {
         self.digest.as_ref().is_some_and(|named| {

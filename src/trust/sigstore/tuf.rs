@@ -135,11 +135,11 @@ async fn refresh(settings: &Settings, cache: Option<&Cache>) -> Result<Fetched> 
         .timeout(REFRESH_TIME)
         .user_agent(concat!("modelctl/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| unavailable().because(error))?;
+        .map_err(|error| unavailable().because(error.to_string()))?;
     let config = settings.repository.config(cache).with_http_client(client);
     let root = TrustedRoot::from_tuf_at(config, settings.now)
         .await
-        .map_err(|error| unavailable().because(error))?;
+        .map_err(|error| unavailable().because(error.to_string()))?;
     let root = SigstoreRoot::new(root)?;
     if let Some(cache) = cache {
         cache.remember(settings.now)?;
