@@ -52,6 +52,13 @@ impl Repository {
         }
     }
 
+    /// Returns the same repository, as it is mirrored at `url`.
+    #[must_use]
+    pub fn at(mut self, url: impl Into<String>) -> Self {
+        self.url = url.into();
+        self
+    }
+
     /// Returns the repository at `url`, whose `root.json` of any version is `bootstrap`.
     pub fn custom(url: impl Into<String>, bootstrap: Vec<u8>) -> Self {
         Self {
