@@ -87,6 +87,11 @@ impl KeylessArgs {
             && self.claims().is_empty()
     }
 
+    /// Whether an instance is named.
+    pub(super) fn names_instance(&self) -> bool {
+        self.instance.trusted_root.is_some() || self.instance.tuf_mirror.is_some()
+    }
+
     /// Returns who is trusted by name, if somebody is.
     pub(super) async fn authority(&self, terminal: &Terminal) -> Result<Option<Authority>> {
         if self.is_empty() {

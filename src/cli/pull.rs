@@ -41,7 +41,7 @@ pub(super) struct PullArgs {
     /// The new directory.
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Fetch nothing unless the artifact is signed by a trusted key.
+    /// Fetch nothing unless the artifact is signed by someone who is trusted.
     #[arg(long)]
     verify: bool,
     /// Replace DIR if it is a pulled model: the old one stays until the new one is complete.
@@ -79,7 +79,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     if args.verify && args.trust.is_empty() {
         return Err(TrustArgs::nobody().into());
     }
-    if !args.verify && !args.trust.is_empty() {
+    if !args.verify && args.trust.is_given() {
         return Err(Error::new(
             Reason::Usage,
             "it is said who is trusted, but not `--verify`",

@@ -65,6 +65,11 @@ impl TrustArgs {
         self.signers.is_empty()
     }
 
+    /// Whether anything is said about who is trusted: then something is to be verified.
+    pub(super) fn is_given(&self) -> bool {
+        !self.is_empty() || self.signers.keyless.names_instance()
+    }
+
     /// Returns who is trusted.
     pub(super) async fn root(&self, terminal: &Terminal) -> Result<TrustRoot> {
         self.signers.root(terminal).await

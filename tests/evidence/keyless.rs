@@ -1,7 +1,7 @@
 //! Keyless signatures that cosign, sigstore-python and model_signing made with private Sigstore
 //! instances, and everything that can be wrong with them.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +12,8 @@ use modelctl::policy::{Candidate, Demand, Policy, Requirement};
 use modelctl::referrer::RawBundle;
 use modelctl::trust::sigstore::{Claim, Identity, Keyless, Match, SigstoreRoot};
 use modelctl::trust::{Authority, Blob, LogProof, Recognised, SignerIdentity, TrustRoot, Witness};
+use proptest::prelude::*;
+use proptest::sample::Index;
 use serde_json::{Value, json};
 
 use crate::bundles::{fixture, generate, public_key};
@@ -36,6 +38,10 @@ const CHECKPOINT: &str = "/verificationMaterial/tlogEntries/0/inclusionProof/che
 const TIMESTAMPS: &str = "/verificationMaterial/timestampVerificationData";
 const TOKEN: &str =
     "/verificationMaterial/timestampVerificationData/rfc3161Timestamps/0/signedTimestamp";
+
+/// Trusts the first private instance's identity.
+static PRIVATE: LazyLock<TrustRoot> =
+    LazyLock::new(|| trusting(&json(ROOT), named(IDENTITY, ISSUER)));
 
 fn json(name: &str) -> Value {
     serde_json::from_slice(&fixture(name)).unwrap()
@@ -538,5 +544,29 @@ fn whose_it_nearly_is_is_told_whatever_the_order() {
     for authorities in [vec![key(), other()], vec![other(), key()]] {
         let error = TrustRoot::new(authorities).unwrap().authenticate(&bundle);
         assert_eq!(error.unwrap_err().reason(), Reason::IdentityMismatch);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_changed_byte_never_makes_it_someone_elses(place in any::<Index>(), byte in any::<u8>()) {
+        for name in [REKOR1, REKOR2, "keyless/model.rekor2.sig"] {
+            let mut bytes = fixture(name);
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+            let Ok(bundle) = Bundle::parse(&bytes) else { continue };
+            let text = fixture("keyless/art.txt");
+            let outcome = match bundle.envelope() {
+                Ok(_) => PRIVATE.authenticate(&bundle).map(|found| found.signer().clone()),
+                Err(_) => PRIVATE
+                    .authenticate_blob(&bundle, Blob::Bytes(&text))
+                    .map(|found| found.signer().clone()),
+            };
+            if let Ok(SignerIdentity::Keyless { identity, issuer, .. }) = outcome {
+                prop_assert_eq!((identity.as_str(), issuer.as_str()), (IDENTITY, ISSUER));
+            }
+        }
     }
 }

@@ -216,8 +216,10 @@ fn half_an_identity_is_a_mistake_of_the_command() {
     let hint = told["error"]["hint"].as_str().unwrap();
     assert!(hint.contains("--certificate-oidc-issuer"), "{hint}");
     // Without `--verify`, naming someone is one, too.
-    at.run(&with(&["pull", REFERENCE], &TRUST))
-        .refused(2, "usage");
+    for flags in [&TRUST[..], &TRUST[4..]] {
+        at.run(&with(&["pull", REFERENCE], flags))
+            .refused(2, "usage");
+    }
     let clash = with(&both, &["--certificate-identity-regexp", "x"]);
     assert_eq!(at.run(&with(&["verify", REFERENCE], &clash)).code, 2);
 }

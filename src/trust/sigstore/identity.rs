@@ -163,7 +163,7 @@ mod tests {
             ("a@x|b@x", "b@x", "a@x|b@x"),
             ("a@x|b@x", "a@x", "b@x.evil"),
             (
-                "(?i-u:CI@example.com)",
+                r"(?i-u:CI)@example\.com",
                 "ci@example.com",
                 "ci@example.com\n",
             ),

@@ -184,7 +184,11 @@ impl SigstoreRoot {
     }
 
     /// Returns which authority dated `signature` by `token`, and when.
-    pub(super) fn dated_by(&self, token: &[u8], signature: &[u8]) -> Result<(String, Timestamp)> {
+    pub(in crate::trust) fn dated_by(
+        &self,
+        token: &[u8],
+        signature: &[u8],
+    ) -> Result<(String, Timestamp)> {
         let token = TimestampToken::new(token.to_vec());
         let signature = SignatureBytes::new(signature.to_vec());
         let mut last = None;
