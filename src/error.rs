@@ -162,6 +162,8 @@ reasons! {
     CredentialsInvalid = "credentials-invalid" => Usage,
     /// A CA, client certificate or client key file cannot be used.
     TlsSettingsInvalid = "tls-settings-invalid" => Usage,
+    /// A `hosts.toml`, which says where mirrors are, or what it names cannot be used.
+    HostsFileInvalid = "hosts-file-invalid" => Usage,
     /// `--verify` was asked for with nothing to verify against.
     NothingToVerifyAgainst = "nothing-to-verify-against" => Usage,
     /// A predicate lacks what its type requires, or its type is that of signatures.

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::parse;
 use super::report::{Failure, Report, count, size};
-use super::stores::{ConcurrencyArgs, RegistryArgs};
+use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
 use super::trust::{TrustArgs, explain};
 
@@ -55,6 +55,8 @@ pub(super) struct PullArgs {
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
+    mirrors: MirrorArgs,
+    #[command(flatten)]
     concurrency: ConcurrencyArgs,
 }
 
@@ -84,10 +86,8 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         );
     }
     let directory = directory(&args)?;
-    let store = args
-        .registry
-        .stores(terminal)?
-        .read(args.reference.location())?;
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(args.reference.location())?;
     let artifact = admit(&*store, &args, terminal).await?;
     let options = PullOptions {
         selection: Selection {
@@ -141,7 +141,10 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         unverified,
         verdict,
     };
-    Ok(Report::of(&data)?.say(summary).line(pulled.path.display()))
+    let sources = stores.sources();
+    let report = Report::of(&data)?.with(&sources)?.say(summary);
+    let report = sources.line().into_iter().fold(report, Report::say);
+    Ok(report.line(pulled.path.display()))
 }
 
 fn directory(args: &PullArgs) -> Result<PathBuf, Error> {

@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::keys;
 use super::parse;
 use super::report::{Failure, Report};
-use super::stores::RegistryArgs;
+use super::stores::{MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
 
 /// Show what is attached to an artifact: signatures, attestations, SBOMs, and by whom.
@@ -41,6 +41,8 @@ pub(super) struct TreeArgs {
     key: Vec<String>,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
 }
 
 #[derive(Serialize)]
@@ -82,10 +84,8 @@ pub(super) async fn run(args: TreeArgs, terminal: &Terminal) -> Result<Report, F
     } else {
         Some(TrustRoot::new(authorities)?)
     };
-    let store = args
-        .registry
-        .stores(terminal)?
-        .read(args.reference.location())?;
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(args.reference.location())?;
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let mut walk = Walk {
         store: &*store,
