@@ -30,7 +30,9 @@ use super::trust::{TrustArgs, explain};
   modelctl pull oci:./store:v1 ./bert --verify --key cosign.pub
   modelctl pull registry.example.com/acme/bert:v1 --verify \\
       --key release.pub --require slsaprovenance1
-  modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'")]
+  modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'
+  modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub \\
+      --hosts-dir /etc/containerd/certs.d")]
 pub(super) struct PullArgs {
     /// Where from.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]

@@ -24,6 +24,7 @@ ca = "a.crt"
 [header]
   x-own = "0"
 
+[host]
 [host."https://z-comes-first.example"]
   capabilities = ["pull"]
   ca = ["a.crt", "b.crt"]
