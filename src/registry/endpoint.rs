@@ -356,13 +356,17 @@ fn leads_to(answer: &Answer, redirects: Redirects) -> Result<Option<&str>> {
     })
 }
 
-/// Returns the URL below which the registry `host` is found.
-pub(super) fn base(host: &str, transport: Transport, has_ca: bool) -> Result<Url> {
-    // Docker Hub's references name a host that is not its registry.
-    let name = match host {
+/// Returns the host that is meant by `host`: Docker Hub's names are not those of its registry.
+pub(super) fn actual_host(host: &str) -> &str {
+    match host {
         "docker.io" | "index.docker.io" => "registry-1.docker.io",
         host => host,
-    };
+    }
+}
+
+/// Returns the URL below which the registry `host` is found.
+pub(super) fn base(host: &str, transport: Transport, has_ca: bool) -> Result<Url> {
+    let name = actual_host(host);
     let at = |scheme: &str| {
         let url = Url::parse(&format!("{scheme}://{name}/"));
         url.map_err(|e| Error::new(Reason::ReferenceInvalid, format!("`{host}`")).because(e))

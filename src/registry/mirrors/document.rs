@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use self::fields::Fields;
-use super::super::endpoint::Root;
+use super::super::endpoint::{Root, actual_host};
 use super::super::http::Certificates;
 use super::super::origin::{Origin, Scheme};
 use super::hosts::{Address, Host, Hosts};
@@ -106,7 +106,7 @@ impl Document<'_> {
             true => text.to_owned(),
             false => format!("https://{text}"),
         };
-        let url = full.parse::<Url>().ok();
+        let url = full.parse::<Url>().ok().and_then(actual);
         let plain = |url: &Url| url.query().is_none() && url.fragment().is_none();
         let checked = url
             .filter(plain)
@@ -158,6 +158,13 @@ impl Document<'_> {
         let message = format!("`{}`, line {line}: {why}", self.path.display());
         Error::new(Reason::HostsFileInvalid, message)
     }
+}
+
+/// Returns the URL of the host that is meant: `server = "https://docker.io"` stands in many files.
+fn actual(mut url: Url) -> Option<Url> {
+    let host = actual_host(url.host_str()?).to_owned();
+    url.set_host(Some(&host)).ok()?;
+    Some(url)
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl Document<'_> {
     /// Reads a certificate and its key: from one file, or from a pair of files.
     fn identity(&self, value: &Value<'_>) -> Result<ClientIdentity> {
         let only = match value.get_ref() {
-            DeValue::Array(array) => match (array.get(0), array.get(1)) {
+            DeValue::Array(array) => match (array.first(), array.get(1)) {
                 (Some(only), None) => only,
                 _ => {
                     let why = "one client certificate is shown to a host, not several";

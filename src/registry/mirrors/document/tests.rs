@@ -19,7 +19,7 @@ fn read_text(text: &str) -> Result<Hosts> {
 fn everything_that_containerd_documents_is_understood() {
     let hosts = read_text(
         r#"
-server = "https://registry-1.docker.io"
+server = "https://docker.io"
 ca = "a.crt"
 [header]
   x-own = "0"
