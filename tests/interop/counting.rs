@@ -67,11 +67,9 @@ impl Counter {
         &self.host
     }
 
-    /// Returns what left the registry by paths with `part` in them, since this was last called.
-    pub(crate) fn take(&self, part: &str) -> Vec<Sent> {
-        let counts = std::mem::take(&mut *self.counts.lock().unwrap());
-        let matching = counts.into_iter().filter(|(path, _)| path.contains(part));
-        matching.map(|(_, sent)| sent).collect()
+    /// Returns what left the registry by each path since this was last called.
+    pub(crate) fn take(&self) -> BTreeMap<String, Sent> {
+        std::mem::take(&mut *self.counts.lock().unwrap())
     }
 }
 

@@ -77,7 +77,7 @@ impl Fleet {
     /// Lets so many clients pull at once, each into a directory of its own, and returns how much
     /// left the registry.
     fn pull(&self, round: &str, clients: u64) -> Left {
-        self.counter.take("");
+        self.counter.take();
         let started = Instant::now();
         let running: Vec<_> = (0..clients)
             .map(|client| {
@@ -104,6 +104,7 @@ impl Fleet {
             self.weights.iter().for_each(keeps);
         }
         let left = self.left();
+        assert_eq!(left.lists, clients, "each asks the registry who signed");
         peers::say(&format!(
             "FLEET {round}: {clients} clients in {:.1} s, {:.1} MiB of a model of {:.1} MiB left \
              the registry ({:.2} times), one blob at most {} times",
@@ -118,11 +119,17 @@ impl Fleet {
 
     /// Returns how much left the registry since the last look.
     fn left(&self) -> Left {
-        let blobs = self.counter.take("/blobs/");
+        let counts = self.counter.take();
+        let by = |part: &str| -> Vec<Sent> {
+            let matching = counts.iter().filter(|(path, _)| path.contains(part));
+            matching.map(|(_, sent)| *sent).collect()
+        };
+        let blobs = by("/blobs/");
         let is_weight = |sent: &&Sent| sent.bytes >= self.size / FILES / 2;
         Left {
             most: blobs.iter().map(|sent| sent.requests).max().unwrap_or(0),
             bytes: blobs.iter().map(|sent| sent.bytes).sum(),
+            lists: by("/referrers/").iter().map(|sent| sent.requests).sum(),
             weights: blobs.iter().filter(is_weight).count() as u64,
         }
     }
@@ -134,6 +141,8 @@ struct Left {
     most: u64,
     /// Bytes of blobs.
     bytes: u64,
+    /// How often the registry was asked who signed.
+    lists: u64,
     /// How many weight files left at all.
     weights: u64,
 }
@@ -179,7 +188,7 @@ fn a_mirror_that_was_filled_by_copy_takes_each_blob_from_the_registry_once() {
         return;
     };
     let mirror = Registry::open().expect("docker-registry was there");
-    fleet.counter.take("");
+    fleet.counter.take();
     let (from, to) = (fleet.counter.host(), mirror.host());
     fleet
         .lab
