@@ -59,7 +59,9 @@ fn every_length_around_the_blocks_is_padded_rightly() {
 #[test]
 fn two_long_streams_in_odd_pieces_are_each_their_own() {
     let (x, y) = (noise(2, (3 << 20) + 17), noise(3, (2 << 20) + 63));
-    let cuts: Vec<_> = (0..200).map(|n| (n * 131 % 70_001, n * 257 % 50_021)).collect();
+    let cuts: Vec<_> = (0..200)
+        .map(|n| (n * 131 % 70_001, n * 257 % 50_021))
+        .collect();
     let expected = [reference(&x), reference(&y)];
     assert_eq!(both(&x, &y, &cuts), expected);
     assert_eq!(both(&x, &y, &[]), expected);
