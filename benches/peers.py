@@ -262,8 +262,7 @@ class Bench:
             shutil.rmtree(self.out)
 
     def show(self):
-        print(f"\n{'scenario':22} {'tool':16} {'wall s':>8} {'cpu s/GiB':>10} {'server':>8} "
-              f"{'peak MiB':>9}   ratio (wall, cpu)")
+        """Prints what was measured since the last time."""
         for scenario, tools in self.rows.items():
             medians = {tool: [statistics.median(column) for column in zip(*rows)]
                        for tool, rows in tools.items()}
@@ -272,7 +271,8 @@ class Bench:
                 ratio = "" if tool == peer else (
                     f"{wall / medians[peer][0]:.3f}  {cpu / max(medians[peer][1], 1e-9):.3f}")
                 print(f"{scenario:22} {tool:16} {wall:8.3f} {cpu:10.3f} {server:8.3f} "
-                      f"{peak:9.1f}   {ratio}")
+                      f"{peak:9.1f}   {ratio}", flush=True)
+        self.rows.clear()
 
 
 def main():
@@ -292,9 +292,11 @@ def main():
         sys.exit(f"not there: {', '.join(missing)}; run `cargo build --release` and `scripts/peers`")
     with tempfile.TemporaryDirectory(prefix="modelctl-bench-") as work:
         bench = Bench(options, Path(work))
+        print(f"{'scenario':22} {'tool':16} {'wall s':>8} {'cpu s/GiB':>10} {'server':>8} "
+              f"{'peak MiB':>9}   ratio (wall, cpu)")
         for scenario in options.only.split(","):
             getattr(bench, scenario)()
-        bench.show()
+            bench.show()
 
 
 if __name__ == "__main__":

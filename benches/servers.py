@@ -92,7 +92,10 @@ class Nginx(Server):
         data = store / "docker/registry/v2"
         config = work / f"nginx-{port}.conf"
         limit = f"limit_rate {rate};" if rate else ""
+        # Started by root, its workers would be somebody who may not look into our directory.
+        user = "user root;" if os.getuid() == 0 else ""
         config.write_text(f"""
+            {user}
             daemon off; worker_processes 2; pid {work}/nginx-{port}.pid; error_log /dev/null;
             events {{ worker_connections 256; }}
             http {{
