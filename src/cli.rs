@@ -4,6 +4,7 @@
 //! library and returns a [`Report`]. Nothing below this module sees a flag.
 
 mod attest;
+mod certificates;
 mod completions;
 mod copy;
 mod environment;

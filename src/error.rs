@@ -162,6 +162,8 @@ reasons! {
     CredentialsInvalid = "credentials-invalid" => Usage,
     /// A CA, client certificate or client key file cannot be used.
     TlsSettingsInvalid = "tls-settings-invalid" => Usage,
+    /// A file with certificates or a revocation list cannot be read or used.
+    CertificateFileInvalid = "certificate-file-invalid" => Usage,
     /// `--verify` was asked for with nothing to verify against.
     NothingToVerifyAgainst = "nothing-to-verify-against" => Usage,
     /// A predicate lacks what its type requires, or its type is that of signatures.
@@ -175,10 +177,22 @@ reasons! {
     SignatureMissing = "signature-missing" => NotVerified,
     /// A required attestation is not attached.
     AttestationMissing = "attestation-missing" => NotVerified,
-    /// No trusted key made this signature.
+    /// Nobody who is trusted made this signature.
     UntrustedSigner = "untrusted-signer" => NotVerified,
     /// A signature does not match what it claims to sign.
     SignatureInvalid = "signature-invalid" => NotVerified,
+    /// A signer is not one who was asked for.
+    IdentityMismatch = "identity-mismatch" => NotVerified,
+    /// A certificate is malformed, not for signing code, or breaks a rule of its issuers.
+    CertificateInvalid = "certificate-invalid" => NotVerified,
+    /// A certificate was not valid at the time that counts: the proven time of signing, or now.
+    CertificateExpired = "certificate-expired" => NotVerified,
+    /// A certificate was revoked.
+    CertificateRevoked = "certificate-revoked" => NotVerified,
+    /// Revocation lists were given, and no current one covers a certificate.
+    RevocationUnknown = "revocation-unknown" => NotVerified,
+    /// A timestamp is not by a trusted authority, or not on this signature.
+    TimestampInvalid = "timestamp-invalid" => NotVerified,
     /// A bundle is malformed or of an unsupported version.
     BundleInvalid = "bundle-invalid" => NotVerified,
     /// A bundle is of a kind that these settings cannot check.

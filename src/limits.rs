@@ -39,6 +39,16 @@ pub const CANDIDATES: usize = 256;
 /// Layers of a manifest, and so files of a model.
 pub const FILES: usize = 65_536;
 
+/// Certificates in one bundle: an honest chain has three or four, and no key is used before they
+/// are counted.
+pub const CERTIFICATES: usize = 16;
+
+/// Bytes of one certificate.
+pub const CERTIFICATE: usize = 64 << 10;
+
+/// Timestamps in one bundle.
+pub const TIMESTAMPS: usize = 32;
+
 /// Depth of nesting in JSON from outside.
 pub const JSON_DEPTH: usize = 64;
 
@@ -82,6 +92,12 @@ pub const SHARD_INDEX: u64 = 64 << 20;
 
 /// A key, certificate, ignore or configuration file on the local disk.
 pub const LOCAL_FILE: u64 = 1 << 20;
+
+/// Certificates in one file of trusted ones: the largest public collections have some hundred.
+pub const TRUSTED_CERTIFICATES: usize = 1024;
+
+/// A certificate revocation list on the local disk: those of large issuers are megabytes.
+pub const REVOCATION_LIST: u64 = 64 << 20;
 
 /// A predicate file on the local disk.
 pub const PREDICATE_FILE: u64 = 8 << 20;

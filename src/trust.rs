@@ -5,6 +5,7 @@
 //! over the exact bytes, and only then read the statement.
 
 mod key;
+pub mod pki;
 
 use serde::Serialize;
 
@@ -13,6 +14,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::statement::Statement;
+use crate::trust::pki::Pki;
 
 /// Someone whose signatures can be recognised, under a name that policies use.
 #[derive(Debug, Clone)]
@@ -21,10 +23,11 @@ pub struct Authority {
     kind: Kind,
 }
 
-/// How an authority is recognised. Keyless identities and certificates join here.
+/// How an authority is recognised.
 #[derive(Debug, Clone)]
 enum Kind {
     Key(PublicKey),
+    Pki(Box<Pki>),
 }
 
 impl Authority {
@@ -33,6 +36,14 @@ impl Authority {
         Self {
             name: name.into(),
             kind: Kind::Key(key),
+        }
+    }
+
+    /// Returns whoever holds a certificate that `pki` trusts, called `name`.
+    pub fn pki(name: impl Into<String>, pki: Pki) -> Self {
+        Self {
+            name: name.into(),
+            kind: Kind::Pki(Box::new(pki)),
         }
     }
 
@@ -56,13 +67,30 @@ pub enum SignerIdentity {
         /// The SHA-256 of the key's SubjectPublicKeyInfo.
         fingerprint: Digest,
     },
+    /// The holder of a certificate.
+    Certificate {
+        /// What the user calls the authority: usually the file with its root.
+        name: String,
+        /// Who it is, as the certificate says (RFC 4514).
+        subject: String,
+        /// The subject's alternative names.
+        identities: Vec<String>,
+        /// Who issued the certificate (RFC 4514).
+        issuer: String,
+        /// The SHA-256 of the certificate.
+        fingerprint: Digest,
+        /// The SHA-256 of the trusted root it leads to; none when the certificate itself is
+        /// trusted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        root: Option<Digest>,
+    },
 }
 
 impl SignerIdentity {
     /// Returns the name of the authority that this signer is.
     pub fn authority(&self) -> &str {
         match self {
-            Self::Key { name, .. } => name,
+            Self::Key { name, .. } | Self::Certificate { name, .. } => name,
         }
     }
 }
@@ -80,6 +108,18 @@ impl std::fmt::Display for SignerIdentity {
                     "{algorithm} key {name} ({:.19}…)",
                     fingerprint.to_string()
                 )
+            }
+            Self::Certificate {
+                subject,
+                identities,
+                issuer,
+                ..
+            } => {
+                write!(f, "certificate of {subject}")?;
+                if !identities.is_empty() {
+                    write!(f, " ({})", identities.join(", "))?;
+                }
+                write!(f, " by {issuer}")
             }
         }
     }
@@ -182,13 +222,18 @@ impl Authority {
     fn recognise(&self, signed: &Signed<'_>) -> Result<SignerIdentity> {
         match &self.kind {
             Kind::Key(key) => key::recognise(&self.name, key, signed),
+            Kind::Pki(pki) => pki::recognise(&self.name, pki, signed),
         }
     }
 }
 
-/// Whether `error` tells more about a signature than `other`: that it is somebody else's says
-/// least.
+/// Whether `error` tells more about a signature than `other`: that it is of another kind says least,
+/// and that it is somebody else's not much more.
 fn nearer(error: &Error, other: &Error) -> bool {
-    let says_little = |error: &Error| error.reason() == Reason::UntrustedSigner;
-    says_little(other) && !says_little(error)
+    let says = |error: &Error| match error.reason() {
+        Reason::BundleUnsupported => 0,
+        Reason::UntrustedSigner => 1,
+        _ => 2,
+    };
+    says(error) > says(other)
 }

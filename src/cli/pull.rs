@@ -77,11 +77,12 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         return Err(TrustArgs::nobody().into());
     }
     if !args.verify && !args.trust.is_empty() {
-        return Err(
-            Error::new(Reason::Usage, "`--key` is given without `--verify`")
-                .hint("add `--verify`; without it nothing would be verified")
-                .into(),
-        );
+        return Err(Error::new(
+            Reason::Usage,
+            "it is said who is trusted, but not `--verify`",
+        )
+        .hint("add `--verify`; without it nothing would be verified")
+        .into());
     }
     let directory = directory(&args)?;
     let store = args

@@ -1,11 +1,15 @@
 //! Trust flags: who is trusted, and what must be attached.
 
+mod pki;
+
 use clap::Args;
+use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::policy::{Policy, Requirement, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::trust::{Authority, TrustRoot};
 
+use self::pki::PkiArgs;
 use super::{keys, parse};
 
 /// Who is trusted, and what for.
@@ -20,12 +24,14 @@ pub(super) struct TrustArgs {
     /// (slsaprovenance1, cyclonedx, …) or a predicate type URI (repeatable).
     #[arg(long, value_name = "TYPE", value_parser = parse::<PredicateType>)]
     require: Vec<PredicateType>,
+    #[command(flatten)]
+    pki: PkiArgs,
 }
 
 impl TrustArgs {
     /// Whether nobody is named.
     pub(super) fn is_empty(&self) -> bool {
-        self.key.is_empty()
+        self.key.is_empty() && self.pki.is_empty()
     }
 
     /// Returns who is trusted.
@@ -35,7 +41,8 @@ impl TrustArgs {
             .iter()
             .map(|key| Ok(Authority::key(key, keys::public_key(key)?)))
             .collect();
-        TrustRoot::new(authorities?)
+        let certificates = self.pki.authority(Timestamp::now())?;
+        TrustRoot::new(authorities?.into_iter().chain(certificates))
     }
 
     /// Returns what must be attached: a signature, and each required attestation.
@@ -53,7 +60,10 @@ impl TrustArgs {
             Reason::NothingToVerifyAgainst,
             "there is nothing to verify against",
         )
-        .hint("name who is trusted: `--key release.pub`")
+        .hint(
+            "name who is trusted: `--key release.pub`, or `--ca-roots root.pem \
+             --certificate-identity release@example.com`",
+        )
     }
 }
 

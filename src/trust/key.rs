@@ -14,8 +14,9 @@ pub(super) fn recognise(
     if material.certificate.is_some() || material.x509_certificate_chain.is_some() {
         return Err(Error::new(
             Reason::BundleUnsupported,
-            "the bundle was signed with a certificate, which this version cannot verify",
-        ));
+            "the bundle was signed with a certificate, not with a key",
+        )
+        .hint("trust its issuer: `--ca-roots root.pem --certificate-identity WHO`"));
     }
     if !key.verifies(&signed.message, signed.signature) {
         let hint = material.public_key.as_ref().map(|key| key.hint.as_str());

@@ -2,9 +2,13 @@
 //! altered ones, authenticated by a trust root and judged by a policy.
 
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod bundles;
 #[cfg(test)]
 mod cosign;
+#[cfg(test)]
+mod pki;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
