@@ -24,6 +24,7 @@ mod sign;
 mod stores;
 mod tag;
 mod terminal;
+mod token;
 mod tree;
 mod trust;
 mod verify;

@@ -145,6 +145,8 @@ macro_rules! reasons {
 reasons! {
     /// A fault of this program or its surroundings that has no better name.
     Internal = "internal" => Failed,
+    /// A token (PKCS #11) failed.
+    TokenFailed = "token-failed" => Failed,
     /// A local file changed while it was being read.
     FileChanged = "file-changed" => Failed,
 
@@ -154,7 +156,7 @@ reasons! {
     ReferenceInvalid = "reference-invalid" => Usage,
     /// A glob or `.modelignore` pattern cannot be read.
     PatternInvalid = "pattern-invalid" => Usage,
-    /// A key file cannot be read or is of an unsupported kind.
+    /// A key file, or a key in a token, cannot be read or is of an unsupported kind.
     KeyInvalid = "key-invalid" => Usage,
     /// A key file's password is missing or wrong.
     KeyPassword = "key-password" => Usage,
@@ -252,6 +254,8 @@ reasons! {
     Unauthorised = "unauthorised" => NotAuthorised,
     /// The registry forbids this to these credentials.
     Forbidden = "forbidden" => NotAuthorised,
+    /// A token (PKCS #11) refused the PIN, or is locked.
+    TokenRefused = "token-refused" => NotAuthorised,
     /// A registry names a place that credentials must not be sent to.
     CredentialsWithheld = "credentials-withheld" => NotAuthorised,
 

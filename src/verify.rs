@@ -214,8 +214,21 @@ pub fn refusal(verdict: &Verdict, what: &Reference) -> Option<Error> {
                 format!("see what is attached: `modelctl tree {what}`")
             }
             Reason::UntrustedSigner => {
-                "check that `--key` is the publisher's public key; `modelctl tree` shows who signed"
+                "check that `--key` or `--ca-roots` is the publisher's; `modelctl tree` shows who \
+                 signed"
                     .to_owned()
+            }
+            Reason::IdentityMismatch => {
+                "check the name that was asked for; someone else under this authority signed it"
+                    .to_owned()
+            }
+            Reason::CertificateExpired => {
+                "have it signed anew; a timestamp in it proves an earlier time, under \
+                 `--timestamp-certificate-chain`"
+                    .to_owned()
+            }
+            Reason::RevocationUnknown => {
+                "name the newest list of each authority below the root: `--crl FILE`".to_owned()
             }
             _ => "do not use it; ask its publisher, and whoever runs the registry".to_owned(),
         }),

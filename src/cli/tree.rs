@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use clap::Args;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use modelctl::bundle::Bundle;
 use modelctl::digest::Digest;
 use modelctl::error::{Error, Result};
@@ -23,11 +24,12 @@ use super::parse;
 use super::report::{Failure, Report};
 use super::stores::RegistryArgs;
 use super::terminal::{Terminal, printable};
+use super::trust::PkiArgs;
 
 /// Show what is attached to an artifact: signatures, attestations, SBOMs, and by whom.
 ///
-/// With `--key`, each bundle is verified and its signer named; without, everything shown is what
-/// the bundles claim. `tree` shows, `verify` decides.
+/// With `--key` or `--ca-roots`, each bundle is verified and its signer named; without, everything
+/// shown is what the bundles claim. `tree` shows, `verify` decides.
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl tree oci:./store:v1
@@ -39,6 +41,8 @@ pub(super) struct TreeArgs {
     /// Verify bundles with this public key (repeatable).
     #[arg(long, value_name = "KEY", help_heading = "Trust")]
     key: Vec<String>,
+    #[command(flatten)]
+    pki: PkiArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -76,7 +80,8 @@ pub(super) async fn run(args: TreeArgs, terminal: &Terminal) -> Result<Report, F
         .iter()
         .map(|key| Ok(Authority::key(key, keys::public_key(key)?)))
         .collect();
-    let authorities = authorities?;
+    let mut authorities = authorities?;
+    authorities.extend(args.pki.authority(Timestamp::now())?);
     let trust = if authorities.is_empty() {
         None
     } else {

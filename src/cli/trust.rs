@@ -9,15 +9,15 @@ use modelctl::policy::{Policy, Requirement, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::trust::{Authority, TrustRoot};
 
-use self::pki::PkiArgs;
+pub(super) use self::pki::PkiArgs;
 use super::{keys, parse};
 
 /// Who is trusted, and what for.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Trust")]
 pub(super) struct TrustArgs {
-    /// Trust whoever holds this key: a public key's PEM file, or `env://NAME`. Any one of several
-    /// is enough (repeatable).
+    /// Trust whoever holds this key: a public key's PEM file, `env://NAME`, or a `pkcs11:` URI. Any
+    /// one of several is enough (repeatable).
     #[arg(long, value_name = "KEY")]
     pub(super) key: Vec<String>,
     /// Require, besides a signature, an attestation of this type: a short name

@@ -26,6 +26,8 @@ use super::trust::{TrustArgs, explain};
   modelctl verify oci:./store:v1 --key cosign.pub
   modelctl verify registry.example.com/acme/bert:v1 --key a.pub --key b.pub \\
       --require slsaprovenance1
+  modelctl verify registry.example.com/acme/bert:v1 --ca-roots root.pem \\
+      --ca-intermediates intermediate.pem --certificate-identity release@acme.example
   modelctl verify ./bert --key cosign.pub --deep")]
 pub(super) struct VerifyArgs {
     /// What to verify.

@@ -25,6 +25,8 @@ mod auth;
 mod big;
 mod cosign_reads;
 mod cosign_writes;
+mod pki;
 mod referrers;
 mod tampering;
+mod tokens;
 mod transfer;

@@ -21,7 +21,7 @@ const EXTENSIONS: [&str; 4] = ["pem", "crt", "cer", "cert"];
 /// Whose certificates are trusted.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Trust in certificates")]
-pub(super) struct PkiArgs {
+pub(in super::super) struct PkiArgs {
     /// Trust certificates under these authorities: a PEM file, or a directory of them
     /// (repeatable). Takes a name of the signer too, such as `--certificate-identity`.
     #[arg(long, value_name = "FILE|DIR")]
@@ -63,7 +63,7 @@ impl PkiArgs {
     }
 
     /// Returns who is trusted by certificate, if anyone is.
-    pub(super) fn authority(&self, now: Timestamp) -> Result<Option<Authority>> {
+    pub(in super::super) fn authority(&self, now: Timestamp) -> Result<Option<Authority>> {
         let Some(name) = self.name() else {
             return match self.says_more() {
                 true => Err(Self::without_root()),
