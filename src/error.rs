@@ -166,6 +166,10 @@ reasons! {
     TlsSettingsInvalid = "tls-settings-invalid" => Usage,
     /// A file with certificates or a revocation list cannot be read or used.
     CertificateFileInvalid = "certificate-file-invalid" => Usage,
+    /// A file with a Sigstore instance's keys and certificates cannot be used.
+    TrustRootInvalid = "trust-root-invalid" => Usage,
+    /// An identity that is to be trusted says nothing, everything, or is no regular expression.
+    IdentityInvalid = "identity-invalid" => Usage,
     /// `--verify` was asked for with nothing to verify against.
     NothingToVerifyAgainst = "nothing-to-verify-against" => Usage,
     /// A predicate lacks what its type requires, or its type is that of signatures.
@@ -181,20 +185,35 @@ reasons! {
     AttestationMissing = "attestation-missing" => NotVerified,
     /// Nobody who is trusted made this signature.
     UntrustedSigner = "untrusted-signer" => NotVerified,
+    /// The signer's certificate names another identity than the trusted one.
+    IdentityMismatch = "identity-mismatch" => NotVerified,
+    /// The signer's identity was vouched for by another issuer than the trusted one.
+    IssuerMismatch = "issuer-mismatch" => NotVerified,
+    /// The signer's certificate claims other things than are required, or lacks them.
+    ClaimMismatch = "claim-mismatch" => NotVerified,
+    /// The signer's certificate is malformed, was not valid then, is no trusted authority's, or breaks a rule
+    /// of one.
+    CertificateInvalid = "certificate-invalid" => NotVerified,
+    /// The signer's certificate lacks a trusted log's timestamp (SCT), or it is wrong.
+    CertificateTimestampInvalid = "certificate-timestamp-invalid" => NotVerified,
+    /// A signature stands in no transparency log.
+    LogEntryMissing = "log-entry-missing" => NotVerified,
+    /// An entry of a transparency log is not proven, not by a trusted log, or about something else.
+    LogEntryInvalid = "log-entry-invalid" => NotVerified,
+    /// A signature has no timestamp.
+    TimestampMissing = "timestamp-missing" => NotVerified,
+    /// A timestamp is not on this signature, or no trusted authority's.
+    TimestampInvalid = "timestamp-invalid" => NotVerified,
+    /// Nothing proves when a signature was made, so its certificate cannot be judged.
+    TimeUnproven = "time-unproven" => NotVerified,
     /// A signature does not match what it claims to sign.
     SignatureInvalid = "signature-invalid" => NotVerified,
-    /// A signer is not one who was asked for.
-    IdentityMismatch = "identity-mismatch" => NotVerified,
-    /// A certificate is malformed, not for signing code, or breaks a rule of its issuers.
-    CertificateInvalid = "certificate-invalid" => NotVerified,
     /// A certificate was not valid at the time that counts: the proven time of signing, or now.
     CertificateExpired = "certificate-expired" => NotVerified,
     /// A certificate was revoked.
     CertificateRevoked = "certificate-revoked" => NotVerified,
     /// Revocation lists were given, and no current one covers a certificate.
     RevocationUnknown = "revocation-unknown" => NotVerified,
-    /// A timestamp is not by a trusted authority, or not on this signature.
-    TimestampInvalid = "timestamp-invalid" => NotVerified,
     /// A bundle is malformed or of an unsupported version.
     BundleInvalid = "bundle-invalid" => NotVerified,
     /// A bundle is of a kind that these settings cannot check.
@@ -263,6 +282,8 @@ reasons! {
     Connection = "connection" => Network,
     /// TLS failed: an unknown CA, a wrong name, or no TLS at all.
     Tls = "tls" => Network,
+    /// No root of trust could be fetched, or none that is new enough.
+    TrustRootUnavailable = "trust-root-unavailable" => Network,
     /// The registry asks to slow down.
     RateLimited = "rate-limited" => Network,
     /// The registry failed.

@@ -5,71 +5,85 @@
 
 use std::fmt;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::error::{Error, Reason, Result};
 
-/// The identities that are meant: one, or all that a pattern matches from end to end.
-#[derive(Debug, Clone)]
-pub enum Match {
-    /// This one, byte for byte.
-    Exact(String),
-    /// Those that the pattern matches as a whole.
-    Pattern(Anchored),
-}
+/// The size of a compiled pattern: enough for any list of workflows, too little to exhaust memory.
+const PATTERN_SIZE: usize = 1 << 20;
 
-/// A regular expression that matches whole texts only.
+/// Somebody nobody is, as an e-mail address and as a URI of a domain that cannot exist
+/// ([RFC 6761, section 6.4](https://www.rfc-editor.org/rfc/rfc6761#section-6.4)).
+const NOBODY: [&str; 2] = ["nobody@example.invalid", "https://example.invalid/nobody"];
+
+/// What a text must be.
 #[derive(Debug, Clone)]
-pub struct Anchored {
-    written: String,
-    regex: Regex,
+pub struct Match(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Exact(String),
+    Pattern { written: String, anchored: Regex },
 }
 
 impl Match {
-    /// Returns the match of `identity` alone.
-    pub fn exact(identity: impl Into<String>) -> Result<Self> {
-        let identity = identity.into();
-        match identity.is_empty() {
-            true => Err(Error::new(Reason::Usage, "an identity is empty")
-                .hint("name one, such as `release@example.com`")),
-            false => Ok(Self::Exact(identity)),
+    /// Returns the match of `text` and nothing else.
+    pub fn exact(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        match text.trim().is_empty() {
+            true => Err(invalid("an empty identity or issuer matches nobody")),
+            false => Ok(Self(Kind::Exact(text))),
         }
     }
 
-    /// Returns the match of every identity that `pattern` matches from its first to its last byte.
+    /// Returns the match of what the regular expression `pattern` matches from beginning to end:
+    /// `https://github.com/acme/.*` does not match `https://evil.example/?https://github.com/acme/`.
     pub fn pattern(pattern: &str) -> Result<Self> {
-        let invalid = |error: regex::Error| {
-            Error::new(
-                Reason::PatternInvalid,
-                format!("the identity pattern {pattern:?} is not a regular expression"),
-            )
-            .because(error)
+        if pattern.is_empty() {
+            return Err(invalid("an empty regular expression matches nobody"));
+        }
+        // What is written must be whole by itself, and not close our group, as `a)|(b` would.
+        let compile = |text: &str| {
+            let built = RegexBuilder::new(text).size_limit(PATTERN_SIZE).build();
+            built.map_err(|error| {
+                let message = format!("`{pattern}` cannot be used as a regular expression");
+                Error::new(Reason::IdentityInvalid, message).because(error)
+            })
         };
-        // On its own first: `a)|(b` would close the group below and escape the anchors.
-        Regex::new(pattern).map_err(invalid)?;
-        let regex = Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(invalid)?;
-        Ok(Self::Pattern(Anchored {
+        compile(pattern)?;
+        let anchored = compile(&format!(r"\A(?:{pattern})\z"))?;
+        let matches_anyone = NOBODY.iter().all(|nobody| anchored.is_match(nobody));
+        if matches_anyone {
+            let message = format!("`{pattern}` matches everyone, and so trusts everyone");
+            return Err(Error::new(Reason::IdentityInvalid, message)
+                .hint("say whom you mean: `https://github.com/acme/.*`"));
+        }
+        Ok(Self(Kind::Pattern {
             written: pattern.to_owned(),
-            regex,
+            anchored,
         }))
     }
 
-    /// Whether `identity` is meant.
-    pub fn accepts(&self, identity: &str) -> bool {
-        match self {
-            Self::Exact(expected) => expected == identity,
-            Self::Pattern(pattern) => pattern.regex.is_match(identity),
+    /// Whether `text` is what is meant.
+    pub fn admits(&self, text: &str) -> bool {
+        match &self.0 {
+            Kind::Exact(wanted) => wanted == text,
+            Kind::Pattern { anchored, .. } => anchored.is_match(text),
         }
     }
 }
 
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(expected) => write!(f, "{expected:?}"),
-            Self::Pattern(pattern) => write!(f, "/{}/", pattern.written),
+        match &self.0 {
+            Kind::Exact(text) => write!(f, "{text:?}"),
+            Kind::Pattern { written, .. } => write!(f, "anyone like `{written}`"),
         }
     }
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(Reason::IdentityInvalid, message)
 }
 
 #[cfg(test)]
@@ -80,7 +94,7 @@ mod tests {
     fn a_pattern_matches_whole_identities_only() {
         let wanted = r"https://ci\.example/acme/.*@refs/tags/v[0-9]+";
         let matcher = Match::pattern(wanted).unwrap();
-        assert!(matcher.accepts("https://ci.example/acme/bert@refs/tags/v1"));
+        assert!(matcher.admits("https://ci.example/acme/bert@refs/tags/v1"));
         for other in [
             "https://ci.example/acme/bert@refs/tags/v1-evil",
             "https://evil.example/?https://ci.example/acme/bert@refs/tags/v1",
@@ -90,7 +104,7 @@ mod tests {
             "https://CI.example/acme/bert@refs/tags/v1",
             "",
         ] {
-            assert!(!matcher.accepts(other), "{other:?}");
+            assert!(!matcher.admits(other), "{other:?}");
         }
     }
 
@@ -102,14 +116,24 @@ mod tests {
             ("a.*", "ab", "a\nb"),
         ] {
             let matcher = Match::pattern(pattern).unwrap();
-            assert!(matcher.accepts(yes), "{pattern}");
-            assert!(!matcher.accepts(no), "{pattern}");
+            assert!(matcher.admits(yes), "{pattern}");
+            assert!(!matcher.admits(no), "{pattern}");
         }
-        for bad in ["a)|(b", "(", "*", "(?x)a # "] {
+        for bad in [
+            "",
+            ".*",
+            r"\S+",
+            ".*@.*|https://.*",
+            "a)|(b",
+            "(",
+            "*",
+            "(?x)a # ",
+            "(?:a{1000}){1000}",
+        ] {
             let refused = Match::pattern(bad).map(|matcher| matcher.to_string());
             assert_eq!(
                 refused.unwrap_err().reason(),
-                Reason::PatternInvalid,
+                Reason::IdentityInvalid,
                 "{bad}"
             );
         }
@@ -118,9 +142,12 @@ mod tests {
     #[test]
     fn an_exact_identity_is_no_pattern() {
         let matcher = Match::exact("release@acme.example").unwrap();
-        assert!(matcher.accepts("release@acme.example"));
-        assert!(!matcher.accepts("release@acmeXexample"));
-        assert!(!matcher.accepts("Release@acme.example"));
-        assert_eq!(Match::exact("").unwrap_err().reason(), Reason::Usage);
+        assert!(matcher.admits("release@acme.example"));
+        assert!(!matcher.admits("release@acmeXexample"));
+        assert!(!matcher.admits("Release@acme.example"));
+        assert_eq!(
+            Match::exact("").unwrap_err().reason(),
+            Reason::IdentityInvalid
+        );
     }
 }

@@ -17,6 +17,35 @@ pub const CONFIG: u64 = 4 << 20;
 /// A signature or attestation bundle; predicates such as ML-BOMs can be large, endless data not.
 pub const BUNDLE: u64 = 16 << 20;
 
+/// Entries of transparency logs in one bundle: each costs several signatures to check, and
+/// thousands were measured to take seconds.
+pub const LOG_ENTRIES: usize = 32;
+
+/// Signed timestamps in one bundle.
+pub const TIMESTAMPS: usize = 32;
+
+/// Certificates in one chain: an honest one has three or four, and no key is used before they are
+/// counted.
+pub const CERTIFICATES: usize = 16;
+
+/// Hashes of one inclusion proof: a tree of 2⁶³ entries has no longer path.
+pub const PROOF_HASHES: usize = 64;
+
+/// A certificate in a bundle.
+pub const CERTIFICATE: usize = 64 << 10;
+
+/// A signed timestamp in a bundle, certificates included.
+pub const TIMESTAMP_TOKEN: usize = 64 << 10;
+
+/// A log's checkpoint: each of its lines may be a signature that is checked.
+pub const CHECKPOINT: usize = 16 << 10;
+
+/// A file with a Sigstore instance's keys and certificates.
+pub const TRUSTED_ROOT: u64 = 1 << 20;
+
+/// Logs, and authorities of one kind, of one Sigstore instance.
+pub const TRUSTED_ROOT_ENTRIES: usize = 64;
+
 /// All bundles of one artifact together.
 pub const BUNDLES_TOTAL: u64 = 64 << 20;
 
@@ -38,16 +67,6 @@ pub const CANDIDATES: usize = 256;
 
 /// Layers of a manifest, and so files of a model.
 pub const FILES: usize = 65_536;
-
-/// Certificates in one bundle: an honest chain has three or four, and no key is used before they
-/// are counted.
-pub const CERTIFICATES: usize = 16;
-
-/// Bytes of one certificate.
-pub const CERTIFICATE: usize = 64 << 10;
-
-/// Timestamps in one bundle.
-pub const TIMESTAMPS: usize = 32;
 
 /// Depth of nesting in JSON from outside.
 pub const JSON_DEPTH: usize = 64;

@@ -171,7 +171,7 @@ fn refusals_have_their_reason() {
             3,
             "certificate-revoked",
         ),
-        (&["--key=cosign.pub"], 3, "bundle-unsupported"),
+        (&["--key=cosign.pub"], 3, "untrusted-signer"),
         // What cannot be meant.
         (&[chain], 2, "nothing-to-verify-against"),
         (&["--ca-roots=root.pem"], 2, "nothing-to-verify-against"),
@@ -203,9 +203,9 @@ fn refusals_have_their_reason() {
         (
             &[chain, "--certificate-identity-regexp=("],
             2,
-            "pattern-invalid",
+            "identity-invalid",
         ),
-        (&[chain, "--certificate-identity="], 2, "usage"),
+        (&[chain, "--certificate-identity="], 2, "identity-invalid"),
     ] {
         let outcome = verify(&at, trust);
         assert_eq!(

@@ -6,7 +6,6 @@ use clap::Args;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use modelctl::bundle::Bundle;
 use modelctl::digest::Digest;
 use modelctl::error::{Error, Result};
 use modelctl::limits;
@@ -168,7 +167,7 @@ impl Walk<'_> {
 
     /// Says what a bundle states and who signed it.
     fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &Digest) {
-        let bundle = match Bundle::parse(raw.bytes()) {
+        let bundle = match raw.bundle() {
             Ok(bundle) => bundle,
             Err(error) => {
                 node.unverified = Some(error.to_string());

@@ -18,7 +18,8 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::identity::Match;
 use crate::limits;
-use crate::trust::{Signed, SignerIdentity};
+use crate::trust::signed::Signed;
+use crate::trust::{Recognised, SignerIdentity, Witness};
 
 pub use timestamp::TimestampAuthority;
 
@@ -65,7 +66,7 @@ impl Signers {
     fn check(&self, certificate: &Certificate) -> Result<()> {
         let accepts = |expected: &Match| {
             let mut identities = certificate.identities().iter();
-            identities.any(|identity| expected.accepts(identity))
+            identities.any(|identity| expected.admits(identity))
         };
         if !self.identities.is_empty() && !self.identities.iter().any(accepts) {
             let found = certificate.identities();
@@ -180,17 +181,6 @@ impl Pki {
         signers.check(leaf)?;
         Ok(found)
     }
-
-    /// Returns every time at which the signature is known to have been there: those that trusted
-    /// timestamp authorities signed, or else now.
-    fn times(&self, signed: &Signed<'_>) -> Result<Vec<Timestamp>> {
-        let proven = timestamp::proven(&self.timestamping, signed)?;
-        Ok(if proven.is_empty() {
-            vec![self.now]
-        } else {
-            proven
-        })
-    }
 }
 
 /// Checks a certificate that is trusted for being `expected`.
@@ -221,31 +211,39 @@ fn check_authority(root: &Certificate) -> Result<()> {
 }
 
 /// Recognises a signature by the holder of a certificate that `pki`, called `name`, trusts.
-pub(super) fn recognise(name: &str, pki: &Pki, signed: &Signed<'_>) -> Result<SignerIdentity> {
+pub(super) fn recognise(name: &str, pki: &Pki, signed: &Signed<'_>) -> Result<Recognised> {
     let presented = presented(signed.material)?;
     let (leaf, others) = presented
         .split_first()
         .ok_or_else(|| invalid("the bundle has an empty certificate chain"))?;
     let key = leaf.public_key().map_err(|error| {
-        invalid("the signer's certificate has a key that cannot be used").because(error)
+        certificate_invalid("the signer's certificate has a key that cannot be used").because(error)
     })?;
-    let times = pki.times(signed)?;
+    // Every time at which the signature is known to have been there, or else now.
+    let proven = timestamp::proven(&pki.timestamping, signed)?;
+    let times = match proven.is_empty() {
+        true => vec![pki.now],
+        false => proven.iter().map(|(_, time)| *time).collect(),
+    };
     let root = pki.trusted(leaf, others, &times)?;
-    if !key.verifies(&signed.message, signed.signature) {
+    if !signed.is_by(&key) {
         let message = format!(
             "the signature is not by the key in the certificate of {}",
             leaf.subject()
         );
         return Err(Error::new(Reason::SignatureInvalid, message));
     }
-    Ok(SignerIdentity::Certificate {
+    let signer = SignerIdentity::Certificate {
         name: name.to_owned(),
         subject: leaf.subject().to_string(),
         identities: leaf.identities().to_vec(),
         issuer: leaf.issuer().to_string(),
         fingerprint: leaf.fingerprint(),
         root: root.map(Certificate::fingerprint),
-    })
+    };
+    let witness = |(authority, time)| Witness::Timestamp { authority, time };
+    let witnesses = proven.into_iter().map(witness).collect();
+    Ok(Recognised { signer, witnesses })
 }
 
 /// Reads the certificates in a bundle, the signer's first. They are counted before they are read.
@@ -255,7 +253,7 @@ fn presented(material: &Material) -> Result<Vec<Certificate>> {
         (Some(certificate), None) => std::slice::from_ref(certificate),
         (None, Some(chain)) => chain.certificates.as_slice(),
         (None, None) => {
-            let message = "the bundle was signed with a key, not with a certificate";
+            let message = "it was signed with a key, and not with a trusted certificate";
             return Err(Error::new(Reason::UntrustedSigner, message));
         }
     };
@@ -277,5 +275,9 @@ fn presented(material: &Material) -> Result<Vec<Certificate>> {
 }
 
 fn invalid(message: &str) -> Error {
+    Error::new(Reason::BundleInvalid, message)
+}
+
+fn certificate_invalid(message: &str) -> Error {
     Error::new(Reason::CertificateInvalid, message)
 }

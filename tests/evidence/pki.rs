@@ -245,5 +245,5 @@ fn what_model_signing_signed_with_a_certificate_is_authenticated() {
         Err(Reason::SignatureInvalid)
     );
     let by_key = trusting("cosign/cosign.pub").authenticate(&bundle);
-    assert_eq!(by_key.unwrap_err().reason(), Reason::BundleUnsupported);
+    assert_eq!(by_key.unwrap_err().reason(), Reason::UntrustedSigner);
 }

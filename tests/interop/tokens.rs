@@ -194,7 +194,7 @@ fn a_tokens_certificate_goes_along() {
     ))
     .succeeds();
     lab.run(format!("modelctl verify {pinned} --key {uri}"))
-        .refuses(3, "bundle-unsupported");
+        .refuses(3, "untrusted-signer");
     lab.write("k.pem", pem);
     lab.run(format!("modelctl verify {pinned} --certificate k.pem"))
         .succeeds();

@@ -1,17 +1,14 @@
 //! Timestamps ([RFC 3161](https://www.rfc-editor.org/rfc/rfc3161)): when a signature was there, as
 //! an authority says that is trusted for saying so.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde::Deserialize;
 use sigstore_tsa::verify_timestamp_for_authority;
 use sigstore_types::{DerCertificate, SignatureBytes, TimestampToken, TsaAuthority};
 
 use crate::certificate::Certificate;
 use crate::error::{Error, Reason, Result};
 use crate::limits;
-use crate::trust::Signed;
+use crate::trust::signed::Signed;
 
 /// An authority whose timestamps are believed.
 #[derive(Debug, Clone)]
@@ -72,37 +69,18 @@ impl TimestampAuthority {
     }
 }
 
-/// What a bundle has in its field `timestampVerificationData`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct TimestampsJson {
-    #[serde(default)]
-    rfc3161_timestamps: Vec<TimestampJson>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct TimestampJson {
-    signed_timestamp: String,
-}
-
-/// Returns each time that the bundle's timestamps prove under `authorities`.
+/// Returns each time that the bundle's timestamps prove under `authorities`, and by whom.
 ///
 /// Every one of them must verify, so that none can be hidden behind another. Where no authority is
 /// trusted, none is looked at: they prove nothing, and only now counts.
 pub(super) fn proven(
     authorities: &[TimestampAuthority],
     signed: &Signed<'_>,
-) -> Result<Vec<Timestamp>> {
-    let Some(data) = &signed.material.timestamp_verification_data else {
-        return Ok(Vec::new());
-    };
+) -> Result<Vec<(String, Timestamp)>> {
     if authorities.is_empty() {
         return Ok(Vec::new());
     }
-    let timestamps = TimestampsJson::deserialize(data)
-        .map_err(|error| invalid("the bundle's timestamps are malformed").because(error))?
-        .rfc3161_timestamps;
+    let timestamps = signed.material.timestamps();
     if timestamps.len() > limits::TIMESTAMPS {
         return Err(invalid(
             "the bundle has more timestamps than will be looked at",
@@ -110,22 +88,19 @@ pub(super) fn proven(
     }
     timestamps
         .iter()
-        .map(|timestamp| time(authorities, timestamp, signed.signature))
+        .map(|timestamp| time(authorities, &timestamp.signed_timestamp, signed.signature))
         .collect()
 }
 
 fn time(
     authorities: &[TimestampAuthority],
-    timestamp: &TimestampJson,
+    token: &[u8],
     signature: &[u8],
-) -> Result<Timestamp> {
-    let token = STANDARD
-        .decode(&timestamp.signed_timestamp)
-        .map_err(|error| invalid("a timestamp is not base64").because(error))?;
+) -> Result<(String, Timestamp)> {
     let mut last = invalid("a timestamp is by no trusted authority");
     for authority in authorities {
-        match authority.time(&token, signature) {
-            Ok(time) => return Ok(time),
+        match authority.time(token, signature) {
+            Ok(time) => return Ok((authority.leaf.subject().to_string(), time)),
             Err(error) => {
                 last = invalid("a timestamp is not by a trusted authority on this signature")
                     .because(error);
