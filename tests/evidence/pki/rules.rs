@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::{Acme, judge, pem, with};
 use crate::authority::{
-    Ca, Holder, RELEASE, authority, certificate, chain, now, release, signer, trust, under,
+    Ca, Holder, RELEASE, authority, certificate, chain, now, release, signer, under,
 };
 use crate::bundles::{changed, fixture, public_key};
 

@@ -6,12 +6,13 @@ use modelctl::bundle::{Bundle, Material};
 use modelctl::certificate::Certificate;
 use modelctl::error::Reason;
 use modelctl::limits;
+use modelctl::trust::Witness;
 use modelctl::trust::pki::{Pki, TimestampAuthority};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 
 use super::{Acme, judge, pem};
-use crate::authority::{Ca, authority, certificate, now, release, signer};
+use crate::authority::{Ca, authority, certificate, now, release, signer, trust};
 use crate::bundles::fixture;
 
 /// Returns the fixture's bundle with these timestamps.
@@ -145,6 +146,16 @@ fn a_trusted_timestamp_proves_when_an_expired_certificate_was_valid() {
             "{authorities:?} {timestamps:?}"
         );
     }
+    // Who dated the signature goes with the statement, where they are believed.
+    let witnesses = |authorities: &[&str]| {
+        let found = trust(pki(authorities)).authenticate(&stamped(&["pki/tsa.tsr"]));
+        found.map(|found| found.witnesses().to_vec())
+    };
+    let [Witness::Timestamp { authority, time }] = &witnesses(&[tsa]).unwrap()[..] else {
+        panic!("there is one witness");
+    };
+    assert_eq!(authority, "CN=tsa");
+    assert_eq!(time.to_string().get(..11), Some("2026-11-21T"));
     let token = json!({"signedTimestamp": STANDARD.encode(fixture("pki/tsa.tsr"))});
     for malformed in [
         json!({"rfc3161Timestamps": vec![token; limits::TIMESTAMPS + 1]}),
