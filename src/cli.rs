@@ -10,6 +10,7 @@ mod environment;
 mod exit;
 mod generate_key_pair;
 mod inspect;
+mod keyless;
 mod keys;
 mod list;
 mod login;

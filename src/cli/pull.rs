@@ -30,6 +30,9 @@ use super::trust::{TrustArgs, explain};
   modelctl pull oci:./store:v1 ./bert --verify --key cosign.pub
   modelctl pull registry.example.com/acme/bert:v1 --verify \\
       --key release.pub --require slsaprovenance1
+  modelctl pull registry.example.com/acme/bert:v1 --verify \\
+      --certificate-identity-regexp 'https://github\\.com/acme/bert/.*' \\
+      --certificate-oidc-issuer https://token.actions.githubusercontent.com
   modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'")]
 pub(super) struct PullArgs {
     /// Where from.
@@ -38,7 +41,7 @@ pub(super) struct PullArgs {
     /// The new directory.
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Fetch nothing unless the artifact is signed by a trusted key.
+    /// Fetch nothing unless the artifact is signed by someone who is trusted.
     #[arg(long)]
     verify: bool,
     /// Replace DIR if it is a pulled model: the old one stays until the new one is complete.
@@ -76,12 +79,13 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     if args.verify && args.trust.is_empty() {
         return Err(TrustArgs::nobody().into());
     }
-    if !args.verify && !args.trust.is_empty() {
-        return Err(
-            Error::new(Reason::Usage, "`--key` is given without `--verify`")
-                .hint("add `--verify`; without it nothing would be verified")
-                .into(),
-        );
+    if !args.verify && args.trust.is_given() {
+        return Err(Error::new(
+            Reason::Usage,
+            "it is said who is trusted, but not `--verify`",
+        )
+        .hint("add `--verify`; without it nothing would be verified")
+        .into());
     }
     let directory = directory(&args)?;
     let store = args
@@ -170,7 +174,7 @@ async fn admit(
         terminal.say(&format!("UNVERIFIED: {why}; anyone may have made this"));
         return Ok(Verified::unchecked(artifact, why));
     }
-    let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
+    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
     let artifact = Artifact::resolve(store, &args.reference).await?;
     let verification = verify(store, artifact, &trust, &policy).await?;
     let lines = explain(verification.verdict());

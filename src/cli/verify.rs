@@ -26,7 +26,9 @@ use super::trust::{TrustArgs, explain};
   modelctl verify oci:./store:v1 --key cosign.pub
   modelctl verify registry.example.com/acme/bert:v1 --key a.pub --key b.pub \\
       --require slsaprovenance1
-  modelctl verify ./bert --key cosign.pub --deep")]
+  modelctl verify ./bert --key cosign.pub --deep
+  modelctl verify ./bert --trusted-root trusted_root.json \\
+      --certificate-identity ci@example.com --certificate-oidc-issuer https://accounts.example.com")]
 pub(super) struct VerifyArgs {
     /// What to verify.
     #[arg(value_name = "REF|DIR")]
@@ -61,7 +63,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
         );
     }
     let reference: Reference = args.target.parse()?;
-    let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
+    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
     let store = args.registry.stores(terminal)?.read(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
     let verification = verify(&*store, artifact, &trust, &policy).await?;
@@ -113,7 +115,7 @@ async fn verify_directory(
     args: &VerifyArgs,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
-    let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
+    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
     let installed = Installed::open(directory)?;
     let reference = installed.reference().to_string();
