@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::authority::{Grant, LIFETIME};
 use super::flaw::{Flaw, Place};
 use super::log::{Entry, Log, ORIGIN, Verifier, dsse_body, hashed_body};
-use super::timestamp::{Query, Timestamper};
+use super::timestamp::Query;
 use super::{Sigstore, Subject, Version, base64, new_key, sha256};
 
 /// What is signed.
@@ -221,7 +221,7 @@ impl Sigstore {
             _ => recipe.after(1),
         };
         let mut token = match recipe.flaw {
-            Some(Flaw::StampByAnotherAuthority) => Timestamper::new().answer(&query, time),
+            Some(Flaw::StampByAnotherAuthority) => self.timestamper.impostor().answer(&query, time),
             _ => self.timestamper.answer(&query, time),
         };
         if recipe.has(Flaw::StampChanged) {
@@ -236,7 +236,18 @@ impl Sigstore {
             Some(Flaw::LogUnknown) => &other,
             _ => self.log(version),
         };
-        let (kind, body) = body(version, recipe, signed);
+        let stranger = new_key();
+        let certificate = self.authority.issue(stranger.public_key(), &recipe.grant());
+        let verifier = match (recipe.flaw, signed.verifier) {
+            (Some(Flaw::EntryOfAnotherSigner), Verifier::Certificate(_)) => {
+                Verifier::Certificate(&certificate)
+            }
+            (Some(Flaw::EntryOfAnotherSigner), Verifier::Key(_)) => {
+                Verifier::Key(stranger.public_key())
+            }
+            (_, verifier) => verifier,
+        };
+        let (kind, body) = body(version, recipe, signed, verifier);
         let mut entry = log.enter(kind, body, recipe.after(2));
         spoil(&mut entry, recipe, log);
         let mut json = entry.to_bundle();
@@ -248,16 +259,16 @@ impl Sigstore {
 }
 
 /// Returns what is logged, and of which kind it is.
-fn body(version: Version, recipe: &Recipe<'_>, signed: &Signed<'_>) -> (&'static str, Vec<u8>) {
-    let stranger = new_key();
+fn body(
+    version: Version,
+    recipe: &Recipe<'_>,
+    signed: &Signed<'_>,
+    verifier: Verifier<'_>,
+) -> (&'static str, Vec<u8>) {
     let another = b"something else".to_vec();
     let signature = match recipe.flaw {
-        Some(Flaw::EntryOfAnotherSignature) => stranger.sign(&signed.message).unwrap(),
+        Some(Flaw::EntryOfAnotherSignature) => new_key().sign(&signed.message).unwrap(),
         _ => signed.signature.clone(),
-    };
-    let verifier = match recipe.flaw {
-        Some(Flaw::EntryOfAnotherSigner) => Verifier::Key(stranger.public_key()),
-        _ => signed.verifier,
     };
     match (&recipe.content, version) {
         (Content::Payload(payload), Version::V1) => {

@@ -17,6 +17,8 @@ pub struct Claims {
     /// Seconds from now until it expires.
     pub expires_in: i64,
     pub issuer: Option<String>,
+    /// What a login asked to be repeated.
+    pub nonce: Option<String>,
 }
 
 impl Claims {
@@ -36,6 +38,7 @@ impl Claims {
             audience: "sigstore".into(),
             expires_in: 600,
             issuer: None,
+            nonce: None,
         }
     }
 }
@@ -70,6 +73,9 @@ impl Provider {
             body["sub"] = "CgQxMjM0EgZnaXRodWI".into();
             body["email"] = address.as_str().into();
             body["email_verified"] = true.into();
+        }
+        if let Some(nonce) = &claims.nonce {
+            body["nonce"] = nonce.as_str().into();
         }
         let header = json!({ "alg": "EdDSA", "typ": "JWT", "kid": "test" });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());

@@ -76,9 +76,12 @@ impl Verifier<'_> {
             Self::Certificate(der) => ("x509Certificate", *der),
             Self::Key(key) => ("publicKey", key.spki()),
         };
-        json!({ "keyDetails": "PKIX_ECDSA_P256_SHA_256", field: { "rawBytes": base64(der) } })
+        json!({ "keyDetails": KEY_DETAILS, field: { "rawBytes": base64(der) } })
     }
 }
+
+/// What version 2 calls the only kind of key that is logged here.
+pub const KEY_DETAILS: &str = "PKIX_ECDSA_P256_SHA_256";
 
 /// Returns the body of a `dsse` entry of version 1, for an envelope as it was sent.
 pub fn dsse_body(envelope: &[u8], payload: &[u8], signature: &[u8], by: Verifier<'_>) -> Vec<u8> {

@@ -95,6 +95,14 @@ impl Timestamper {
         Self { root, leaf, serial }
     }
 
+    /// Returns an authority that says it is this one, with a key of its own.
+    pub fn impostor(&self) -> Self {
+        let mut other = Self::new();
+        other.root.name.clone_from(&self.root.name);
+        other.serial = self.serial;
+        other
+    }
+
     /// Returns the TimeStampResp that answers `query`.
     pub fn answer(&self, query: &Query, time: Timestamp) -> Vec<u8> {
         let mut info = vec![

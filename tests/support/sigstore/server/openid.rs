@@ -28,6 +28,7 @@ pub const AMBIENT_IDENTITY: &str =
 pub struct Login {
     challenge: String,
     redirect: String,
+    nonce: Option<String>,
 }
 
 impl Services {
@@ -45,6 +46,7 @@ impl Services {
         let login = Login {
             challenge,
             redirect,
+            nonce: query.get("nonce").cloned(),
         };
         codes.insert(code, login);
         Ok((StatusCode::FOUND, [(header::LOCATION, target)]).into_response())
@@ -60,7 +62,11 @@ impl Services {
         if proof != login.challenge || *field("redirect_uri")? != login.redirect {
             return Err(StatusCode::BAD_REQUEST);
         }
-        let token = self.sigstore.provider.mint(&Claims::email(VISITOR));
+        let claims = Claims {
+            nonce: login.nonce,
+            ..Claims::email(VISITOR)
+        };
+        let token = self.sigstore.provider.mint(&claims);
         let answer = json!({ "access_token": "unused", "id_token": token });
         Ok(json_answer(StatusCode::OK, &answer))
     }

@@ -5,12 +5,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use modelctl::bundle::pre_authentication_encoding;
-use modelctl::key::PublicKey;
+use modelctl::key::{Algorithm, PublicKey};
 use serde_json::Value;
 use spki::der::{Decode, Encode};
 use x509_cert::Certificate;
 
-use super::super::log::{Verifier, Version, dsse_body, hashed_body};
+use super::super::log::{KEY_DETAILS, Verifier, Version, dsse_body, hashed_body};
 use super::super::unbase64;
 use super::{Asked, Misdeed, Services, json_answer};
 
@@ -77,9 +77,12 @@ impl Services {
             return Ok((StatusCode::CONFLICT, [(header::LOCATION, location)]).into_response());
         }
         let entry = self.sigstore.log_v1.enter(kind, body, Timestamp::now());
+        let uuid = entry.uuid();
+        // Go's clients find the entry in the answer by this field.
+        let named = [(header::ETAG, uuid.clone())];
         let answer = json_answer(StatusCode::CREATED, &entry.to_answer());
-        entries.insert(entry.uuid(), entry);
-        Ok(answer)
+        entries.insert(uuid, entry);
+        Ok((named, answer).into_response())
     }
 
     /// Returns an entry by its name.
@@ -155,6 +158,9 @@ fn hashed_v2(request: &Value) -> Option<Vec<u8>> {
             key: PublicKey::from_spki(&raw("publicKey")?).ok()?,
         },
     };
+    if verifier["keyDetails"] != KEY_DETAILS || sent.key.algorithm() != Algorithm::EcdsaP256 {
+        return None;
+    }
     Some(hashed_body(
         Version::V2,
         &digest,
