@@ -162,6 +162,12 @@ reasons! {
     CredentialsInvalid = "credentials-invalid" => Usage,
     /// A CA, client certificate or client key file cannot be used.
     TlsSettingsInvalid = "tls-settings-invalid" => Usage,
+    /// Nobody says who signs: there is neither a key nor an identity.
+    IdentityMissing = "identity-missing" => Usage,
+    /// An identity token is malformed, expired, or not for Sigstore.
+    IdentityTokenInvalid = "identity-token-invalid" => Usage,
+    /// A signing configuration cannot be read, or has not the services that are needed.
+    SigningConfigInvalid = "signing-config-invalid" => Usage,
     /// A file with a Sigstore instance's keys and certificates cannot be used.
     TrustRootInvalid = "trust-root-invalid" => Usage,
     /// An identity that is to be trusted says nothing, everything, or is no regular expression.
@@ -273,9 +279,9 @@ reasons! {
     TrustRootUnavailable = "trust-root-unavailable" => Network,
     /// The registry asks to slow down.
     RateLimited = "rate-limited" => Network,
-    /// The registry failed.
+    /// The registry, or a service that signing needs, failed.
     RegistryFailed = "registry-failed" => Network,
-    /// The registry answered outside the protocol.
+    /// The registry, or a service that signing needs, answered outside the protocol.
     RegistryProtocol = "registry-protocol" => Network,
     /// Nothing came for too long.
     TimedOut = "timed-out" => Network,
