@@ -19,12 +19,15 @@ mod model;
 mod peers;
 mod registry;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 mod token;
 
 mod auth;
 mod big;
 mod cosign_reads;
 mod cosign_writes;
+mod keyless;
 mod referrers;
 mod tampering;
 mod transfer;
