@@ -168,6 +168,8 @@ reasons! {
     IdentityTokenInvalid = "identity-token-invalid" => Usage,
     /// A signing configuration cannot be read, or has not the services that are needed.
     SigningConfigInvalid = "signing-config-invalid" => Usage,
+    /// A `hosts.toml`, which says where mirrors are, or what it names cannot be used.
+    HostsFileInvalid = "hosts-file-invalid" => Usage,
     /// A file with a Sigstore instance's keys and certificates cannot be used.
     TrustRootInvalid = "trust-root-invalid" => Usage,
     /// An identity that is to be trusted says nothing, everything, or is no regular expression.

@@ -10,7 +10,8 @@
 //! * `endpoint` is one registry: it signs in (`login`, `token`, `challenge`, `scope`), follows
 //!   redirects (`referral`, `origin`) and tries again (`retry`);
 //! * `web` asks services that are no registries, by the same `http`;
-//! * `repository` is one store in it: `manifests`, `blobs`, `parts`, `uploads`, `referrers`, `tags`.
+//! * `repository` is one store in it: `manifests`, `blobs`, `parts`, `uploads`, `referrers`, `tags`;
+//! * `mirrors` is a repository read through other hosts that have copies of it.
 
 mod answer;
 pub mod auth;
@@ -23,6 +24,7 @@ mod header;
 mod http;
 mod login;
 mod manifests;
+pub mod mirrors;
 mod origin;
 mod pages;
 mod parts;
