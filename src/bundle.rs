@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Reason, Result};
 use crate::manifest::media_type;
-use crate::{json, limits};
+use crate::{json, limits, oms};
 
 /// The payload type of an envelope that holds an in-toto statement.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
@@ -200,6 +200,12 @@ impl Bundle {
     /// Returns what is needed to verify the bundle.
     pub fn material(&self) -> &Material {
         &self.verification_material
+    }
+
+    /// Returns the bytes that were signed if this is a model signature of version 0.2.
+    pub(crate) fn signed_bytes_v02(&self, envelope: &Envelope) -> Option<Vec<u8>> {
+        let claimed = self.claimed_predicate_type();
+        oms::signed_bytes_v02(&envelope.payload, claimed.as_deref())
     }
 
     /// Returns the envelope: there must be one, with an in-toto payload and exactly one signature,

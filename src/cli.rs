@@ -8,6 +8,7 @@ mod completions;
 mod copy;
 mod environment;
 mod exit;
+mod files;
 mod generate_key_pair;
 mod inspect;
 mod keys;

@@ -7,8 +7,10 @@ pub mod key;
 
 use async_trait::async_trait;
 
-use crate::bundle::{Bundle, Material, pre_authentication_encoding};
+use crate::bundle::{Bundle, Material, PublicKeyHint, RawChain, pre_authentication_encoding};
 use crate::error::{Error, Reason, Result};
+use crate::key::Algorithm;
+use crate::oms;
 use crate::statement::Statement;
 use crate::trust::{Authority, TrustRoot};
 
@@ -29,6 +31,10 @@ pub async fn sign_statement(statement: &Statement, signer: &dyn Signer) -> Resul
     let payload = statement.to_bytes()?;
     let message = pre_authentication_encoding(crate::bundle::IN_TOTO, &payload);
     let (signature, material) = signer.sign(&message).await?;
+    let material = match oms::is_model_signature(&statement.predicate_type) {
+        true => model_signing_material(material, signer)?,
+        false => material,
+    };
     let bundle = Bundle::new(&payload, &signature, material);
     let reread = Bundle::parse(&bundle.to_bytes()?)?;
     let found = TrustRoot::new([signer.authority()])?
@@ -47,4 +53,34 @@ pub async fn sign_statement(statement: &Statement, signer: &dyn Signer) -> Resul
         ));
     }
     Ok(bundle)
+}
+
+/// Whether verifiers of model signatures can verify those of `signer`: of keys they know only ECDSA
+/// (OMS, algorithm registry).
+pub fn can_sign_models(signer: &dyn Signer) -> bool {
+    let authority = signer.authority();
+    let algorithm = authority.public_key().map(|key| key.algorithm());
+    !matches!(algorithm, Some(Algorithm::Ed25519 | Algorithm::Rsa))
+}
+
+/// Returns `material` as model signatures have it (OMS 1.0, section 4.1): they name a key by a hint
+/// of their own, without which the reference implementation refuses them, and a certificate that is
+/// not in a transparency log as a chain.
+fn model_signing_material(mut material: Material, signer: &dyn Signer) -> Result<Material> {
+    if !can_sign_models(signer) {
+        let message = "model signatures are made with ECDSA keys only";
+        return Err(Error::new(Reason::KeyInvalid, message)
+            .hint("make a key pair with `modelctl generate-key-pair`"));
+    }
+    if let (Some(key), Some(_)) = (signer.authority().public_key(), &material.public_key) {
+        let hint = key.model_signing_hint();
+        material.public_key = Some(PublicKeyHint { hint });
+    }
+    if material.tlog_entries.is_empty() && material.x509_certificate_chain.is_none() {
+        let chain = |leaf| RawChain {
+            certificates: vec![leaf],
+        };
+        material.x509_certificate_chain = material.certificate.take().map(chain);
+    }
+    Ok(material)
 }

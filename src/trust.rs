@@ -40,6 +40,13 @@ impl Authority {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Returns the key, if the authority is the holder of one.
+    pub fn public_key(&self) -> Option<&PublicKey> {
+        match &self.kind {
+            Kind::Key(key) => Some(key),
+        }
+    }
 }
 
 /// Who signed, as it was proven.
@@ -140,12 +147,16 @@ impl TrustRoot {
     /// The hint in a bundle proves nothing; it only chooses the words of a refusal.
     pub fn authenticate(&self, bundle: &Bundle) -> Result<Authenticated> {
         let envelope = bundle.envelope()?;
-        let signed = Signed {
+        let mut signed = Signed {
             material: bundle.material(),
             message: envelope.signed_bytes(),
             signature: envelope.signature(),
         };
-        let signer = self.recognise(&signed)?;
+        let signer = self.recognise(&signed).or_else(|refusal| {
+            // The first model signatures are on other bytes, which nothing else can be.
+            signed.message = bundle.signed_bytes_v02(&envelope).ok_or(refusal)?;
+            self.recognise(&signed)
+        })?;
         Ok(Authenticated {
             statement: Statement::parse(envelope.unverified_payload())?,
             signer,

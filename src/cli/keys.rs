@@ -32,10 +32,12 @@ impl SignerArgs {
         };
         let text = read_key(key)?;
         let private = PrivateKey::from_pem(&text, || passphrase(key), key)?;
-        if private.public_key().algorithm() == Algorithm::EcdsaP384 {
-            terminal.say(
-                "note: cosign up to 3.1.3 cannot verify P-384 signatures by key; P-256 and Ed25519 work everywhere",
-            );
+        let algorithm = private.public_key().algorithm();
+        if matches!(algorithm, Algorithm::EcdsaP384 | Algorithm::EcdsaP521) {
+            terminal.say(&format!(
+                "note: cosign up to 3.1.3 cannot verify {algorithm} signatures by key; P-256 and \
+                 Ed25519 work everywhere",
+            ));
         }
         Ok(KeySigner::new(key, private))
     }

@@ -12,7 +12,7 @@ use modelctl::limits;
 use modelctl::manifest::{Annotations, Document, annotation};
 use modelctl::reference::Reference;
 use modelctl::referrer::{self, Content, RawBundle, Referrer};
-use modelctl::statement;
+use modelctl::{oms, statement};
 use modelctl::store::{RawDocument, Store};
 use modelctl::trust::{Authority, SignerIdentity, TrustRoot};
 use modelctl::verify::Artifact;
@@ -196,6 +196,7 @@ impl Node {
     fn label(&self) -> String {
         let what = match self.predicate_type.as_deref() {
             Some(statement::SIGNATURE) => "signature".to_owned(),
+            Some(other) if oms::is_model_signature(other) => "model signature".to_owned(),
             Some(predicate_type) => format!("attestation {predicate_type}"),
             None => self.artifact_type.clone(),
         };

@@ -1,7 +1,10 @@
 //! Trust flags: who is trusted, and what must be attached.
 
+use std::str::FromStr;
+
 use clap::Args;
 use modelctl::error::{Error, Reason, Result};
+use modelctl::oms;
 use modelctl::policy::{Policy, Requirement, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::trust::{Authority, TrustRoot};
@@ -17,9 +20,14 @@ pub(super) struct TrustArgs {
     #[arg(long, value_name = "KEY")]
     pub(super) key: Vec<String>,
     /// Require, besides a signature, an attestation of this type: a short name
-    /// (slsaprovenance1, cyclonedx, …) or a predicate type URI (repeatable).
-    #[arg(long, value_name = "TYPE", value_parser = parse::<PredicateType>)]
-    require: Vec<PredicateType>,
+    /// (slsaprovenance1, cyclonedx, …) or a predicate type URI; `oms` is a model signature on the
+    /// artifact's files (repeatable).
+    #[arg(long, value_name = "TYPE", value_parser = parse::<Required>)]
+    require: Vec<Required>,
+    /// Take a model signature (OMS) on the artifact's files for its signature too. It does not cover
+    /// the manifest's annotations and config.
+    #[arg(long)]
+    accept_oms: bool,
 }
 
 impl TrustArgs {
@@ -40,11 +48,12 @@ impl TrustArgs {
 
     /// Returns what must be attached: a signature, and each required attestation.
     pub(super) fn policy(&self) -> Result<Policy> {
-        let attestation = |predicate_type: &PredicateType| Requirement::Attestation {
-            predicate_type: predicate_type.to_string(),
+        let signature = match self.accept_oms {
+            true => Requirement::AnySignature,
+            false => Requirement::Signature,
         };
-        let attestations = self.require.iter().map(attestation);
-        Policy::new(std::iter::once(Requirement::Signature).chain(attestations))
+        let required = self.require.iter().map(|required| required.0.clone());
+        Policy::new(std::iter::once(signature).chain(required))
     }
 
     /// Says what to do when `--verify` was asked for and nobody is named.
@@ -54,6 +63,24 @@ impl TrustArgs {
             "there is nothing to verify against",
         )
         .hint("name who is trusted: `--key release.pub`")
+    }
+}
+
+/// What `--require` names.
+#[derive(Clone)]
+struct Required(Requirement);
+
+impl FromStr for Required {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "oms" || oms::is_model_signature(text) {
+            return Ok(Self(Requirement::ModelSignature));
+        }
+        let predicate_type: PredicateType = text.parse()?;
+        Ok(Self(Requirement::Attestation {
+            predicate_type: predicate_type.into(),
+        }))
     }
 }
 
@@ -67,12 +94,13 @@ pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
             "no "
         };
         lines.push(format!("{mark} {}", finding.requirement));
-        lines.extend(
-            finding
-                .met_by
-                .iter()
-                .map(|evidence| format!("     by {}", evidence.signer)),
-        );
+        for evidence in &finding.met_by {
+            lines.push(format!("     by {}", evidence.signer));
+            if !evidence.not_covered.is_empty() {
+                let rest = evidence.not_covered.join(", ");
+                lines.push(format!("     it does not cover {rest}"));
+            }
+        }
         if finding.reason.is_some() {
             let refused = finding.refused.iter();
             let refused = refused.filter(|r| r.reason != Reason::PredicateTypeMismatch);
