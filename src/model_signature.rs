@@ -7,6 +7,7 @@
 
 mod digests;
 mod file;
+mod gate;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ use digests::Listing;
 use tree::{Found, Tree};
 
 pub use file::{exists, read, write, write_bytes};
+pub use gate::{FreshSignature, RequiredSignature};
 pub use tree::Symlinks;
 
 /// Which files of a directory are the model's.
@@ -209,7 +211,7 @@ impl ModelVerification {
             Some(refusal) => Err(refusal),
             None => {
                 let model = SignedModel { path: self.path };
-                Ok(admitted(model, self.verdict, &self.bundles))
+                Ok(admitted(model, self.verdict, &self.bundles, None))
             }
         }
     }

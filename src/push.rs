@@ -33,6 +33,15 @@ pub struct PushOptions {
     pub concurrency: usize,
     /// What files hashed to before, so that those are not read again.
     pub memory: Option<Memory>,
+    /// What decides whether the model may be stored. With a gate, every file is hashed before the
+    /// first is sent.
+    pub gate: Option<Arc<dyn Gate>>,
+}
+
+/// What decides, when the files of a model are known by their digests, whether it may be stored.
+pub trait Gate: std::fmt::Debug + Send + Sync {
+    /// Refuses a model that may not be stored.
+    fn admit(&self, packed: &Packed) -> Result<()>;
 }
 
 /// What a push came to.
@@ -63,15 +72,20 @@ pub async fn push(
     if let Some(packed) = unchanged(store, plan, options).await? {
         return Ok(Pushed::of(packed, 0));
     }
+    let hashers = Hashers::default();
+    let known = admitted(plan, options, &hashers, &*progress).await?;
     let upload = Upload {
         store,
         progress: &*progress,
         memory: options.memory.as_ref(),
-        hashers: Hashers::default(),
+        hashers,
         begun: Mutex::default(),
     };
     let mut sent: Vec<(usize, Sent)> = futures_util::stream::iter(plan.files().iter().enumerate())
-        .map(async |(index, file)| Ok::<_, Error>((index, upload.file(file).await?)))
+        .map(async |(index, file)| {
+            let digest = known.get(index).copied();
+            Ok::<_, Error>((index, upload.file(file, digest).await?))
+        })
         .buffer_unordered(options.concurrency.max(1))
         .try_collect()
         .await?;
@@ -85,6 +99,26 @@ pub async fn push(
         packed,
         sent.iter().map(|(_, sent)| sent.uploaded_bytes).sum(),
     ))
+}
+
+/// Returns the digests of all files if there is a gate, which admits them; without one nothing is
+/// hashed before it is sent.
+async fn admitted(
+    plan: &Plan,
+    options: &PushOptions,
+    hashers: &Hashers,
+    progress: &dyn Progress,
+) -> Result<Vec<Digest>> {
+    let Some(gate) = &options.gate else {
+        return Ok(Vec::new());
+    };
+    let digests: Vec<_> = futures_util::stream::iter(plan.files())
+        .map(|file| hash(file, options.memory.as_ref(), hashers, progress))
+        .buffered(hashers.count())
+        .try_collect()
+        .await?;
+    gate.admit(&plan.assemble(&digests, &options.pack)?)?;
+    Ok(digests)
 }
 
 /// Returns the artifact if every file is remembered and the store has its manifest: then it has
@@ -101,6 +135,9 @@ async fn unchanged(
         return Ok(None);
     };
     let packed = plan.assemble(&digests, &options.pack)?;
+    if let Some(gate) = &options.gate {
+        gate.admit(&packed)?;
+    }
     let selector = Selector::Digest(*packed.document.digest());
     match store.manifest(&selector).await {
         Ok(_) => Ok(Some(packed)),
@@ -140,9 +177,12 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    /// Hashes a file, and sends it if the store does not have it.
-    async fn file(&self, file: &SourceFile) -> Result<Sent> {
-        let digest = hash(file, self.memory, &self.hashers, self.progress).await?;
+    /// Hashes a file, unless its digest is `known`, and sends it if the store does not have it.
+    async fn file(&self, file: &SourceFile, known: Option<Digest>) -> Result<Sent> {
+        let digest = match known {
+            Some(digest) => digest,
+            None => hash(file, self.memory, &self.hashers, self.progress).await?,
+        };
         // The store does not care what the bytes are for: the media type stands in the manifest.
         let descriptor = Descriptor::new("application/octet-stream", digest, file.size());
         let uploaded_bytes = match self.is_there(&descriptor).await? {

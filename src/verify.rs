@@ -86,6 +86,7 @@ pub struct Verification {
     artifact: Artifact,
     verdict: Verdict,
     bundles: Vec<RawBundle>,
+    model_signature: Option<RawBundle>,
 }
 
 /// Verifies `artifact` by what is attached to it in `store`.
@@ -110,11 +111,44 @@ pub async fn verify(
         }
     }
     let verdict = policy.judge(artifact.digest(), &candidates);
+    // The first by digest: what a registry lists first must not show.
+    let listing = candidates.iter().filter(|c| matches!(c.coverage, Some(Ok(_))));
+    let listing = listing.map(|candidate| candidate.bundle).min();
+    let model_signature = bundles.iter().find(|raw| Some(raw.digest()) == listing);
     Ok(Verification {
+        model_signature: model_signature.cloned(),
         artifact,
         verdict,
         bundles,
     })
+}
+
+/// Returns the attached model signatures that list exactly the files of `artifact`, whoever made
+/// them: nobody says that they can be trusted.
+pub async fn unverified_model_signatures(
+    store: &dyn Store,
+    artifact: &Artifact,
+) -> Result<Vec<RawBundle>> {
+    let Some(files) = files(artifact.document()) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for referrer in referrer::collect(store, artifact.document().descriptor()).await? {
+        if let Content::Bundle(raw) = referrer.content() {
+            if lists_unverified(raw, &files).is_ok() && !found.contains(raw) {
+                found.push(raw.clone());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Compares what a bundle claims to be a model signature of, without authenticating it, with
+/// `files`.
+pub fn lists_unverified(raw: &RawBundle, files: &[ModelFile]) -> Result<()> {
+    let envelope = Bundle::parse(raw.bytes())?.envelope()?;
+    let statement = Statement::parse(envelope.unverified_payload())?;
+    Contents::read(&statement)?.compare(files).map(drop)
 }
 
 /// Judges the artifact whose manifest is `artifact` by `bundles` alone: steps 4 and 5.
@@ -209,17 +243,29 @@ impl Verification {
     pub fn admit(self) -> Result<Verified<Artifact>> {
         match refusal(&self.verdict, &self.artifact.reference) {
             Some(refusal) => Err(refusal),
-            None => Ok(admitted(self.artifact, self.verdict, &self.bundles)),
+            None => {
+                let (verdict, bundles) = (self.verdict, self.bundles);
+                Ok(admitted(self.artifact, verdict, &bundles, self.model_signature))
+            }
         }
     }
 }
 
 /// Returns `value`, which `verdict` admits by some of `bundles`.
-pub(crate) fn admitted<T>(value: T, verdict: Verdict, bundles: &[RawBundle]) -> Verified<T> {
+pub(crate) fn admitted<T>(
+    value: T,
+    verdict: Verdict,
+    bundles: &[RawBundle],
+    model_signature: Option<RawBundle>,
+) -> Verified<T> {
     let evidence = verdict.evidence();
     let counts = |raw: &&RawBundle| evidence.iter().any(|e| e.bundle == raw.digest());
     let bundles = bundles.iter().filter(counts).cloned().collect();
-    let proof = Proof::Verdict { verdict, bundles };
+    let proof = Proof::Verdict {
+        verdict,
+        bundles,
+        model_signature,
+    };
     Verified { value, proof }
 }
 
@@ -283,6 +329,9 @@ pub enum Proof {
         verdict: Verdict,
         /// The bundles that counted, to be kept with the artifact.
         bundles: Vec<RawBundle>,
+        /// A model signature by someone trusted that lists exactly its files, whether or not one
+        /// was asked for.
+        model_signature: Option<RawBundle>,
     },
     /// Nobody verified it; integrity and safety are checked all the same.
     Unchecked {

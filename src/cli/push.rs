@@ -12,16 +12,19 @@ use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
 use modelctl::pack::{Memory, PackOptions, Plan};
 use modelctl::predicate::PredicateType;
-use modelctl::push::{PushOptions, push};
+use modelctl::model_signature::{self, FreshSignature, RequiredSignature};
+use modelctl::oms::{SIGNATURE_FILE, SIGNATURE_FILES};
+use modelctl::push::{Gate, PushOptions, push};
 use modelctl::reference::Reference;
 use modelctl::selection::Selection;
 use modelctl::sign::Signer;
 use modelctl::store::Store;
+use modelctl::trust::{Authority, TrustRoot};
 use modelctl::verify::Artifact;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::keys::SignerArgs;
+use super::keys::{self, SignerArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::Terminal;
@@ -36,7 +39,8 @@ use super::{attest, environment, parse};
   modelctl push oci:./store:v1 ./bert
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --key cosign.key
   modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key \\
-      --attest slsaprovenance1=provenance.json")]
+      --attest slsaprovenance1=provenance.json
+  modelctl push registry.example.com/mirror/bert:v1 ./bert --require-signature --key publisher.pub")]
 pub(super) struct PushArgs {
     /// Where to.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -44,9 +48,23 @@ pub(super) struct PushArgs {
     /// The model directory.
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// Sign the artifact, with `--key`.
+    /// Sign the artifact, with `--key`: a signature that `cosign verify` accepts, and a model
+    /// signature on its files that `model_signing verify` accepts.
     #[arg(long, requires = "key")]
     sign: bool,
+    /// With `--sign`, attach no model signature.
+    #[arg(long, requires = "sign")]
+    no_oms: bool,
+    /// Push nothing unless DIR is as a model signature (OMS) by a trusted key lists it.
+    #[arg(long)]
+    require_signature: bool,
+    /// The model signature that is required (default: `model.sig` in DIR).
+    #[arg(long, value_name = "FILE", requires = "require_signature")]
+    signature: Option<PathBuf>,
+    /// Trust this public key to have made it; without `--sign` and `--attest`, `--key` says so too
+    /// (repeatable).
+    #[arg(long, value_name = "KEY", requires = "require_signature")]
+    signed_by: Vec<String>,
     /// Attach the predicate in FILE as an attestation of TYPE, signed with `--key` (repeatable).
     #[arg(long, value_name = "TYPE=FILE", requires = "key")]
     attest: Vec<String>,
@@ -106,7 +124,8 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
                 .into(),
         );
     }
-    if args.signer.key.is_some() && !args.sign && args.attest.is_empty() {
+    let signs = args.sign || !args.attest.is_empty();
+    if args.signer.key.is_some() && !signs && !args.require_signature {
         return Err(Error::new(
             Reason::Usage,
             "`--key` is given but nothing is to be signed",
@@ -116,12 +135,13 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     }
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
-    let signer = match args.signer.key {
-        Some(_) => Some(args.signer.signer(terminal)?),
-        None => None,
+    let signer = match signs {
+        true => Some(args.signer.signer(terminal)?),
+        false => None,
     };
+    let required = required(&args, signs)?;
     let memory = memory(&args, terminal);
-    let options = PushOptions {
+    let mut options = PushOptions {
         pack: PackOptions {
             selection: Selection {
                 include: args.include,
@@ -132,8 +152,13 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         },
         concurrency: args.concurrency.count(),
         memory,
+        gate: None,
     };
     let plan = Plan::read(&args.directory, &options.pack).await?;
+    options.gate = match required {
+        Some(gate) => Some(gate),
+        None => fresh(&args.directory, &plan)?,
+    };
     let store = args
         .registry
         .stores(terminal)?
@@ -144,7 +169,12 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     let artifact = Artifact::stored(args.reference.clone(), pushed.document.clone());
     let mut referrers = Vec::new();
     if let Some(signer) = &signer {
-        referrers = sign_and_attest(&*store, &artifact, args.sign, attestations, signer).await?;
+        if args.sign {
+            let oms = !args.no_oms && can_list(signer, terminal);
+            let name = model_name(&args.directory);
+            referrers = sign(&*store, &artifact, signer, oms.then_some(name.as_str())).await?;
+        }
+        referrers.extend(attest(&*store, &artifact, attestations, signer).await?);
     }
     if let Some(tag) = args.reference.tag() {
         store.put_manifest(&pushed.document, Some(tag)).await?;
@@ -214,20 +244,88 @@ fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
     options.iter().map(parse).collect()
 }
 
-async fn sign_and_attest(
+/// Returns what the directory must be to be pushed at all, if `--require-signature` asks for it.
+fn required(args: &PushArgs, signs: bool) -> Result<Option<Arc<dyn Gate>>> {
+    if !args.require_signature {
+        return Ok(None);
+    }
+    let own = args.signer.key.iter().filter(|_| !signs);
+    let keys: Vec<&String> = args.signed_by.iter().chain(own).collect();
+    let authority = |key: &&String| Ok(Authority::key(*key, keys::public_key(key)?));
+    let authorities: Result<Vec<_>> = keys.iter().map(authority).collect();
+    let trust = TrustRoot::new(authorities?).map_err(|error| {
+        error.hint("name who must have signed the directory: `--signed-by publisher.pub`")
+    })?;
+    let bundles = match &args.signature {
+        Some(file) => model_signature::read(file)?,
+        None => match model_signature::read(&args.directory.join(SIGNATURE_FILE)) {
+            Err(error) if error.reason() == Reason::FileNotFound => Vec::new(),
+            read => read?,
+        },
+    };
+    Ok(Some(Arc::new(RequiredSignature {
+        model: args.directory.display().to_string(),
+        bundles,
+        trust,
+    })))
+}
+
+/// Returns what makes sure that a signature that travels with the model fits it, if one does.
+fn fresh(directory: &Path, plan: &Plan) -> Result<Option<Arc<dyn Gate>>> {
+    let names = plan.files().iter().map(|file| file.path().as_str());
+    let Some(file) = names.into_iter().find(|name| SIGNATURE_FILES.contains(name)) else {
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(FreshSignature {
+        file: file.to_owned(),
+        bundles: model_signature::read(&directory.join(file))?,
+    })))
+}
+
+/// Whether `signer` can make model signatures; it is told if not.
+fn can_list(signer: &dyn Signer, terminal: &Terminal) -> bool {
+    let can = modelctl::sign::can_sign_models(signer);
+    if !can {
+        terminal.say("note: model signatures need an ECDSA key; none is attached");
+    }
+    can
+}
+
+/// Returns what the directory is called, wherever it is named from.
+fn model_name(directory: &Path) -> String {
+    let real = std::fs::canonicalize(directory);
+    let name = real.as_ref().ok().and_then(|path| path.file_name());
+    name.and_then(|name| name.to_str())
+        .unwrap_or("model")
+        .to_owned()
+}
+
+/// Signs the artifact and, if the model has a `name`, its files. The artifact comes first: a model
+/// signature alone would make cosign overlook older kinds of signatures.
+async fn sign(
     store: &dyn Store,
     artifact: &Artifact,
-    sign: bool,
+    signer: &dyn Signer,
+    name: Option<&str>,
+) -> Result<Vec<Attachment>> {
+    let now = Timestamp::now();
+    let done = modelctl::attest::sign(store, artifact, serde_json::Map::new(), signer, now).await?;
+    let mut attached = vec![attest::attachment(modelctl::statement::SIGNATURE, done)];
+    if let Some(name) = name {
+        let done = modelctl::attest::sign_model(store, artifact, name, signer, now).await?;
+        attached.push(attest::attachment(modelctl::oms::PREDICATE, done));
+    }
+    Ok(attached)
+}
+
+async fn attest(
+    store: &dyn Store,
+    artifact: &Artifact,
     attestations: Vec<(String, Value)>,
     signer: &dyn Signer,
 ) -> Result<Vec<Attachment>> {
     let now = Timestamp::now();
     let mut attached = Vec::new();
-    if sign {
-        let done =
-            modelctl::attest::sign(store, artifact, serde_json::Map::new(), signer, now).await?;
-        attached.push(attest::attachment(modelctl::statement::SIGNATURE, done));
-    }
     for (predicate_type, predicate) in attestations {
         let done =
             modelctl::attest::attest(store, artifact, &predicate_type, predicate, signer, now);

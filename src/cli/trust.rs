@@ -36,6 +36,16 @@ impl TrustArgs {
         self.key.is_empty()
     }
 
+    /// Returns the flag that is given and says what must be attached, if one is.
+    pub(super) fn requires(&self) -> Option<&'static str> {
+        let flags = [
+            ("--require", !self.require.is_empty()),
+            ("--accept-oms", self.accept_oms),
+        ];
+        let mut given = flags.into_iter().filter(|(_, given)| *given);
+        given.next().map(|(flag, _)| flag)
+    }
+
     /// Returns who is trusted.
     pub(super) fn root(&self) -> Result<TrustRoot> {
         let authorities: Result<Vec<_>> = self

@@ -126,6 +126,12 @@ async fn verify_model(
     args: &VerifyArgs,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
+    if let Some(flag) = args.trust.requires() {
+        let message = format!("`{flag}` is about what is attached to an artifact");
+        return Err(Error::new(Reason::Usage, message)
+            .hint("with `--signature`, that model signature is required and enough")
+            .into());
+    }
     let trust = args.trust.root()?;
     let signature = args.files.signature_of(path);
     let options = VerifyOptions {
