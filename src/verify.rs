@@ -186,6 +186,22 @@ fn candidate(raw: &RawBundle, trust: &TrustRoot, files: Option<&[ModelFile]>) ->
     candidate
 }
 
+/// Refuses a statement that is about another artifact than `artifact`: a model signature that is
+/// not on exactly its files, any other that does not name its digest.
+pub fn check_subject(statement: &Statement, artifact: &RawDocument) -> Result<()> {
+    if oms::is_model_signature(&statement.predicate_type) {
+        let files = files(artifact).unwrap_or_default();
+        return compare(statement, &files).map(drop);
+    }
+    match statement.is_about(artifact.digest()) {
+        true => Ok(()),
+        false => Err(Error::new(
+            Reason::SubjectMismatch,
+            "it is signed, but about another artifact",
+        )),
+    }
+}
+
 /// Compares a model signature with the files of an artifact, of which it covers only those.
 fn compare(statement: &Statement, files: &[ModelFile]) -> Result<Coverage> {
     let coverage = Contents::read(statement)?.compare(files)?;

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use modelctl::bundle::Bundle;
 use modelctl::digest::Digest;
-use modelctl::error::{Error, Result};
+use modelctl::error::Result;
 use modelctl::limits;
 use modelctl::manifest::{Annotations, Document, annotation};
 use modelctl::reference::Reference;
@@ -15,7 +15,7 @@ use modelctl::referrer::{self, Content, RawBundle, Referrer};
 use modelctl::{oms, statement};
 use modelctl::store::{RawDocument, Store};
 use modelctl::trust::{Authority, SignerIdentity, TrustRoot};
-use modelctl::verify::Artifact;
+use modelctl::verify::{Artifact, check_subject};
 use serde::Serialize;
 
 use super::keys;
@@ -131,14 +131,14 @@ impl Walk<'_> {
                     continue;
                 }
                 let referrers = self.below(referrer.document(), depth - 1).await?;
-                nodes.push(self.node(&referrer, subject.digest(), referrers));
+                nodes.push(self.node(&referrer, subject, referrers));
             }
             Ok(nodes)
         }
         .boxed()
     }
 
-    fn node(&self, referrer: &Referrer, subject: &Digest, referrers: Vec<Node>) -> Node {
+    fn node(&self, referrer: &Referrer, subject: &RawDocument, referrers: Vec<Node>) -> Node {
         let annotations = match referrer.document().document() {
             Document::Manifest(manifest) => manifest.annotations.clone(),
             Document::Index(index) => index.annotations.clone(),
@@ -162,7 +162,7 @@ impl Walk<'_> {
     }
 
     /// Says what a bundle states and who signed it.
-    fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &Digest) {
+    fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &RawDocument) {
         let bundle = match Bundle::parse(raw.bytes()) {
             Ok(bundle) => bundle,
             Err(error) => {
@@ -176,14 +176,8 @@ impl Walk<'_> {
             return;
         };
         let authenticated = trust.authenticate(&bundle).and_then(|found| {
-            if found.statement().is_about(subject) {
-                return Ok(found);
-            }
-            let reason = modelctl::error::Reason::SubjectMismatch;
-            Err(Error::new(
-                reason,
-                "it is signed, but about another artifact",
-            ))
+            check_subject(found.statement(), subject)?;
+            Ok(found)
         });
         match authenticated {
             Ok(found) => node.signer = Some(found.signer().clone()),
