@@ -25,6 +25,7 @@ mod auth;
 mod big;
 mod cosign_reads;
 mod cosign_writes;
+mod model_signing;
 mod referrers;
 mod tampering;
 mod transfer;
