@@ -17,6 +17,7 @@ use modelctl::error::{Error, Reason, Result};
 use modelctl::key::PublicKey;
 use modelctl::model_signature::{self, Symlinks, TreeOptions, Unsigned, VerifyOptions};
 use modelctl::oms::IgnoredPaths;
+use modelctl::policy::{Policy, Requirement};
 use modelctl::progress::silent;
 use modelctl::sign::key::{KeySigner, Password, PrivateKey};
 use modelctl::trust::{Authority, TrustRoot};
@@ -127,7 +128,8 @@ async fn verify(args: &VerifyArgs) -> Result<()> {
     };
     let bundles = model_signature::read(&args.bundle)?;
     let model = &args.model.model_path;
-    let found = model_signature::verify(model, bundles, &trust, &options, silent()).await?;
+    let policy = Policy::new([Requirement::ModelSignature])?;
+    let found = model_signature::verify(model, bundles, &trust, &policy, &options, silent()).await?;
     found.admit().map(drop)
 }
 

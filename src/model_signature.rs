@@ -23,7 +23,7 @@ use crate::oms::{
     Serialization,
 };
 use crate::path::RESERVED;
-use crate::policy::{Policy, Requirement, Verdict};
+use crate::policy::{Policy, Verdict};
 use crate::progress::Progress;
 use crate::referrer::RawBundle;
 use crate::sign::{Signer, sign_statement};
@@ -143,16 +143,16 @@ pub struct VerifyOptions {
     pub unsigned: Unsigned,
 }
 
-/// Verifies the model at `path`, a directory or a single file, by the signatures in `bundles`: one
-/// of a trusted signer that lists exactly these files is enough.
+/// Verifies the model at `path`, a directory or a single file, by the signatures in `bundles`: those
+/// of trusted signers that list exactly these files meet [`crate::policy::Requirement::ModelSignature`].
 pub async fn verify(
     path: &Path,
     bundles: Vec<RawBundle>,
     trust: &TrustRoot,
+    policy: &Policy,
     options: &VerifyOptions,
     progress: Arc<dyn Progress>,
 ) -> Result<ModelVerification> {
-    let policy = Policy::new([Requirement::ModelSignature])?;
     let mut files = 0;
     let mut candidates = Vec::with_capacity(bundles.len());
     for raw in &bundles {

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::oms::{self, Coverage};
 use crate::statement::{self, Statement};
-use crate::trust::{Authenticated, SignerIdentity};
+use crate::trust::{Authenticated, LogProof, SignerIdentity, Witness};
 
 /// What must be attached to an artifact before it is used. There is no default policy: one that
 /// asks for nothing cannot be made.
@@ -21,6 +21,49 @@ use crate::trust::{Authenticated, SignerIdentity};
 #[derive(Debug, Clone)]
 pub struct Policy {
     requirements: Vec<Requirement>,
+    demands: Vec<Demand>,
+}
+
+/// What must be proven about a signature besides whose it is. A keyless signature is always logged;
+/// one by a key need not be, unless a policy demands it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Demand {
+    /// A transparency log holds it, or promised to.
+    Logged,
+    /// A transparency log proved that it holds it; a promise is not enough.
+    Included,
+    /// A timestamp authority dated it.
+    Timestamped,
+}
+
+impl Demand {
+    /// Says why `witnesses` do not meet this, if so.
+    fn unmet(self, witnesses: &[Witness]) -> Option<(Reason, &'static str)> {
+        let is_met = |witness: &Witness| match (self, witness) {
+            (Self::Logged, Witness::Log { .. }) => true,
+            (Self::Included, Witness::Log { proof, .. }) => *proof == LogProof::Inclusion,
+            (Self::Timestamped, Witness::Timestamp { .. }) => true,
+            _ => false,
+        };
+        if witnesses.iter().any(is_met) {
+            return None;
+        }
+        Some(match self {
+            Self::Logged => (
+                Reason::LogEntryMissing,
+                "no transparency log was verified to hold the signature",
+            ),
+            Self::Included => (
+                Reason::LogEntryMissing,
+                "no transparency log was proven to include the signature",
+            ),
+            Self::Timestamped => (
+                Reason::TimestampMissing,
+                "no timestamp of the signature was verified",
+            ),
+        })
+    }
 }
 
 /// One thing that must be attached.
@@ -87,7 +130,17 @@ impl Policy {
                 "a policy without requirements would admit everything",
             ));
         }
-        Ok(Self { requirements })
+        Ok(Self {
+            requirements,
+            demands: Vec::new(),
+        })
+    }
+
+    /// Demands these, too, of every bundle that is to count.
+    #[must_use]
+    pub fn demanding(mut self, demands: impl IntoIterator<Item = Demand>) -> Self {
+        self.demands.extend(demands);
+        self
     }
 
     /// Judges what is attached to the artifact whose manifest has the digest `artifact`.
@@ -95,9 +148,51 @@ impl Policy {
         let findings = self
             .requirements
             .iter()
-            .map(|r| judge_one(r, artifact, candidates));
+            .map(|requirement| self.judge_one(requirement, artifact, candidates));
         Verdict {
             findings: findings.collect(),
+        }
+    }
+
+    fn judge_one(
+        &self,
+        requirement: &Requirement,
+        artifact: &Digest,
+        candidates: &[Candidate],
+    ) -> Finding {
+        let mut met_by = Vec::new();
+        let mut refused = Vec::new();
+        for candidate in candidates {
+            let bundle = candidate.bundle;
+            match consider(candidate, requirement, artifact, &self.demands) {
+                Ok(found) => met_by.push(Evidence {
+                    bundle,
+                    predicate_type: found.statement().predicate_type.clone(),
+                    signer: found.signer().clone(),
+                    not_covered: not_covered(candidate),
+                    witnesses: found.witnesses().to_vec(),
+                }),
+                Err((reason, message)) => refused.push(Refusal {
+                    bundle,
+                    reason,
+                    message,
+                }),
+            }
+        }
+        // One bundle counts once, however often it is attached; and what a registry lists first must
+        // not show.
+        met_by.sort_by_key(|evidence| evidence.bundle);
+        met_by.dedup();
+        refused.sort_by(|a, b| {
+            (a.bundle, a.reason, &a.message).cmp(&(b.bundle, b.reason, &b.message))
+        });
+        refused.dedup();
+        let reason = met_by.is_empty().then(|| worst(requirement, &refused));
+        Finding {
+            requirement: requirement.clone(),
+            met_by,
+            refused,
+            reason,
         }
     }
 }
@@ -151,6 +246,9 @@ pub struct Evidence {
     /// What it does not vouch for, in words; nothing if it vouches for the whole artifact.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_covered: Vec<String>,
+    /// The logs and timestamp authorities that saw it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<Witness>,
 }
 
 /// A bundle that does not count.
@@ -173,45 +271,13 @@ fn code_of<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok
     serializer.serialize_str(reason.code())
 }
 
-fn judge_one(requirement: &Requirement, artifact: &Digest, candidates: &[Candidate]) -> Finding {
-    let mut met_by = Vec::new();
-    let mut refused = Vec::new();
-    for candidate in candidates {
-        let bundle = candidate.bundle;
-        match consider(candidate, requirement, artifact) {
-            Ok(authenticated) => met_by.push(Evidence {
-                bundle,
-                predicate_type: authenticated.statement().predicate_type.clone(),
-                signer: authenticated.signer().clone(),
-                not_covered: not_covered(candidate),
-            }),
-            Err((reason, message)) => refused.push(Refusal {
-                bundle,
-                reason,
-                message,
-            }),
-        }
-    }
-    // One bundle counts once, however often it is attached; and what a registry lists first must
-    // not show.
-    met_by.sort_by_key(|evidence| evidence.bundle);
-    met_by.dedup();
-    refused.sort_by(|a, b| (a.bundle, a.reason, &a.message).cmp(&(b.bundle, b.reason, &b.message)));
-    refused.dedup();
-    let reason = met_by.is_empty().then(|| worst(requirement, &refused));
-    Finding {
-        requirement: requirement.clone(),
-        met_by,
-        refused,
-        reason,
-    }
-}
-
-/// Returns what, by `candidate`, is stated about `artifact`, if that meets `requirement`.
+/// Returns what, by `candidate`, is stated about `artifact`, if that meets `requirement` as is
+/// demanded.
 fn consider<'a>(
     candidate: &'a Candidate,
     requirement: &Requirement,
     artifact: &Digest,
+    demands: &[Demand],
 ) -> Result<&'a Authenticated, (Reason, String)> {
     let other_type = |found: &str| {
         let wanted = requirement.predicate_type();
@@ -231,26 +297,34 @@ fn consider<'a>(
     if !requirement.accepts(&statement.predicate_type) {
         return Err(other_type(&statement.predicate_type));
     }
-    match &candidate.coverage {
-        _ if !oms::is_model_signature(&statement.predicate_type) => {
-            about(statement, artifact).map(|()| authenticated)
-        }
-        Some(Ok(_)) => Ok(authenticated),
-        Some(Err(error)) => Err((error.reason(), error.to_string())),
-        None => {
-            let message = "it is signed, but its files were not compared".to_owned();
-            Err((Reason::SubjectMismatch, message))
-        }
+    about(candidate, statement, artifact)?;
+    let witnesses = authenticated.witnesses();
+    if let Some((reason, message)) = demands.iter().find_map(|d| d.unmet(witnesses)) {
+        return Err((reason, message.to_owned()));
     }
+    Ok(authenticated)
 }
 
-fn about(statement: &Statement, artifact: &Digest) -> Result<(), (Reason, String)> {
-    match statement.is_about(artifact) {
-        true => Ok(()),
-        false => {
-            let message = format!("it is signed, but about another artifact than {artifact}");
-            Err((Reason::SubjectMismatch, message))
-        }
+/// Refuses a statement about something else: a model signature by its files, which were compared,
+/// any other by the artifact's digest.
+fn about(
+    candidate: &Candidate,
+    statement: &Statement,
+    artifact: &Digest,
+) -> Result<(), (Reason, String)> {
+    let other = |message: String| Err((Reason::SubjectMismatch, message));
+    if !oms::is_model_signature(&statement.predicate_type) {
+        return match statement.is_about(artifact) {
+            true => Ok(()),
+            false => other(format!(
+                "it is signed, but about another artifact than {artifact}"
+            )),
+        };
+    }
+    match &candidate.coverage {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err((error.reason(), error.to_string())),
+        None => other("it is signed, but its files were not compared".to_owned()),
     }
 }
 
@@ -270,9 +344,12 @@ fn worst(requirement: &Requirement, refused: &[Refusal]) -> Reason {
         Reason::BundleInvalid | Reason::PayloadTypeMismatch | Reason::TooLarge => 1,
         Reason::BundleUnsupported => 2,
         Reason::UntrustedSigner => 3,
-        Reason::SignatureInvalid => 4,
-        Reason::SubjectMismatch | Reason::FilesMismatch => 6,
-        _ => 5,
+        Reason::IdentityMismatch => 4,
+        Reason::IssuerMismatch => 5,
+        Reason::ClaimMismatch => 6,
+        Reason::SignatureInvalid => 7,
+        Reason::SubjectMismatch | Reason::FilesMismatch => 9,
+        _ => 8,
     };
     let nearest = refused
         .iter()

@@ -14,7 +14,6 @@
 
 use std::fmt;
 
-use crate::bundle::Bundle;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::manifest::Document;
@@ -146,8 +145,8 @@ pub async fn unverified_model_signatures(
 /// Compares what a bundle claims to be a model signature of, without authenticating it, with
 /// `files`.
 pub fn lists_unverified(raw: &RawBundle, files: &[ModelFile]) -> Result<()> {
-    let envelope = Bundle::parse(raw.bytes())?.envelope()?;
-    let statement = Statement::parse(envelope.unverified_payload())?;
+    let bundle = raw.bundle()?;
+    let statement = Statement::parse(bundle.envelope()?.unverified_payload())?;
     Contents::read(&statement)?.compare(files).map(drop)
 }
 
@@ -215,7 +214,7 @@ fn compare(statement: &Statement, files: &[ModelFile]) -> Result<Coverage> {
 
 /// Authenticates one bundle, whatever it is about.
 pub(crate) fn authenticate(raw: &RawBundle, trust: &TrustRoot) -> Candidate {
-    match Bundle::parse(raw.bytes()) {
+    match raw.bundle() {
         Err(error) => Candidate {
             bundle: raw.digest(),
             claims: None,
@@ -316,6 +315,10 @@ pub fn refusal(verdict: &Verdict, what: impl fmt::Display) -> Option<Error> {
             }
             Reason::UntrustedSigner => {
                 "check that `--key` is the publisher's public key; `modelctl tree` shows who signed"
+                    .to_owned()
+            }
+            Reason::IdentityMismatch | Reason::IssuerMismatch | Reason::ClaimMismatch => {
+                "check that this is whom you trust; if so, name the identity and issuer as they are"
                     .to_owned()
             }
             _ => "do not use it; ask its publisher, and whoever runs the registry".to_owned(),

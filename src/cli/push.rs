@@ -11,6 +11,7 @@ use modelctl::digest_cache::DigestCache;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
 use modelctl::pack::{Memory, PackOptions, Plan};
+use modelctl::policy::{Policy, Requirement};
 use modelctl::predicate::PredicateType;
 use modelctl::model_signature::{self, FreshSignature, RequiredSignature};
 use modelctl::oms::{SIGNATURE_FILE, SIGNATURE_FILES};
@@ -267,6 +268,7 @@ fn required(args: &PushArgs, signs: bool) -> Result<Option<Arc<dyn Gate>>> {
         model: args.directory.display().to_string(),
         bundles,
         trust,
+        policy: Policy::new([Requirement::ModelSignature])?,
     })))
 }
 

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use clap::Args;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use modelctl::bundle::Bundle;
 use modelctl::digest::Digest;
 use modelctl::error::Result;
 use modelctl::limits;
@@ -163,7 +162,7 @@ impl Walk<'_> {
 
     /// Says what a bundle states and who signed it.
     fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &RawDocument) {
-        let bundle = match Bundle::parse(raw.bytes()) {
+        let bundle = match raw.bundle() {
             Ok(bundle) => bundle,
             Err(error) => {
                 node.unverified = Some(error.to_string());

@@ -6,7 +6,7 @@ use clap::Args;
 use modelctl::error::{Error, Reason};
 use modelctl::installed::{Depth, Installed};
 use modelctl::model_signature::{self, Unsigned, VerifyOptions};
-use modelctl::policy::Verdict;
+use modelctl::policy::{Policy, Requirement, Verdict};
 use modelctl::reference::Reference;
 use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
@@ -142,8 +142,9 @@ async fn verify_model(
         },
     };
     let bundles = model_signature::read(&signature)?;
-    let found = model_signature::verify(path, bundles, &trust, &options, terminal.progress());
-    let found = found.await?;
+    let policy = Policy::new([Requirement::ModelSignature])?;
+    let progress = terminal.progress();
+    let found = model_signature::verify(path, bundles, &trust, &policy, &options, progress).await?;
     let data = VerifiedModel {
         verified: found.verdict().admits(),
         directory: path,

@@ -2,7 +2,7 @@
 
 use crate::error::{Class, Error, Reason, Result};
 use crate::pack::Packed;
-use crate::policy::{Policy, Requirement};
+use crate::policy::Policy;
 use crate::push::Gate;
 use crate::referrer::RawBundle;
 use crate::trust::TrustRoot;
@@ -17,12 +17,13 @@ pub struct RequiredSignature {
     pub bundles: Vec<RawBundle>,
     /// Who is trusted.
     pub trust: TrustRoot,
+    /// What is required of a signature.
+    pub policy: Policy,
 }
 
 impl Gate for RequiredSignature {
     fn admit(&self, packed: &Packed) -> Result<()> {
-        let policy = Policy::new([Requirement::ModelSignature])?;
-        let verdict = judge(&packed.document, &self.bundles, &self.trust, &policy);
+        let verdict = judge(&packed.document, &self.bundles, &self.trust, &self.policy);
         match refusal(&verdict, &self.model) {
             None => Ok(()),
             Some(error) if error.reason() == Reason::SignatureMissing => {

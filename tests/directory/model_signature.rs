@@ -11,6 +11,7 @@ use modelctl::model_signature::{
     self, Symlinks, TreeOptions, Unsigned, VerifyOptions, list, sign, verify,
 };
 use modelctl::oms::{Contents, IgnoredPaths, Resource, Serialization};
+use modelctl::policy::{Policy, Requirement};
 use modelctl::progress::{Meter, Progress, silent};
 use modelctl::referrer::RawBundle;
 use modelctl::sign::key::{KeySigner, PrivateKey};
@@ -34,6 +35,10 @@ fn trust(name: &str) -> TrustRoot {
     TrustRoot::new([Authority::key(name, key)]).unwrap()
 }
 
+fn policy() -> Policy {
+    Policy::new([Requirement::ModelSignature]).unwrap()
+}
+
 fn tree() -> TreeOptions {
     TreeOptions {
         ignored: IgnoredPaths::git(),
@@ -54,7 +59,7 @@ async fn verified(
     bundles: &[RawBundle],
     options: &VerifyOptions,
 ) -> Result<Vec<String>> {
-    let found = verify(model, bundles.to_vec(), &trust("p256"), options, silent()).await?;
+    let found = verify(model, bundles.to_vec(), &trust("p256"), &policy(), options, silent()).await?;
     let evidence = found.verdict().evidence();
     let not_covered = evidence.iter().flat_map(|e| e.not_covered.clone()).collect();
     found.admit()?;
@@ -103,11 +108,11 @@ async fn what_every_version_of_the_reference_implementation_signed_verifies() {
         let bundles = model_signature::read(&file).unwrap();
         let (_around, model) = model();
         let check = async || {
-            let found = verify(&model, bundles.clone(), &trust(key), &options(), silent()).await;
+            let found = verify(&model, bundles.clone(), &trust(key), &policy(), &options(), silent()).await;
             found.unwrap().admit().map(drop).map_err(|error| error.reason())
         };
         assert_eq!(check().await, Ok(()), "{name}");
-        let stranger = verify(&model, bundles.clone(), &trust("rsa"), &options(), silent()).await;
+        let stranger = verify(&model, bundles.clone(), &trust("rsa"), &policy(), &options(), silent()).await;
         let refusal = stranger.unwrap().admit().unwrap_err();
         assert_eq!(refusal.reason(), Reason::UntrustedSigner, "{name}");
         std::fs::write(model.join("onnx-fp16/model.bin"), "HALF").unwrap();
@@ -393,7 +398,7 @@ async fn every_byte_is_hashed_once_and_a_difference_in_names_costs_nothing() {
     assert_eq!(hashed.0.swap(0, Ordering::Relaxed), total);
 
     std::fs::write(model.join("evil.py"), "x").unwrap();
-    let refused = verify(&model, raw(&bundle), &trust("p256"), &options(), progress).await;
+    let refused = verify(&model, raw(&bundle), &trust("p256"), &policy(), &options(), progress).await;
     refused.unwrap().admit().unwrap_err();
     assert_eq!(hashed.0.load(Ordering::Relaxed), 0);
 }
