@@ -132,6 +132,7 @@ impl Walk<'_> {
                 let referrers = self.below(referrer.document(), depth - 1).await?;
                 nodes.push(self.node(&referrer, subject, referrers));
             }
+            nodes.sort_by_key(|node| (node.rank(), node.digest));
             Ok(nodes)
         }
         .boxed()
@@ -186,6 +187,16 @@ impl Walk<'_> {
 }
 
 impl Node {
+    /// Returns the place among what is attached to the same: signatures first.
+    fn rank(&self) -> usize {
+        match self.predicate_type.as_deref() {
+            Some(statement::SIGNATURE) => 0,
+            Some(other) if oms::is_model_signature(other) => 1,
+            Some(_) => 2,
+            None => 3,
+        }
+    }
+
     fn label(&self) -> String {
         let what = match self.predicate_type.as_deref() {
             Some(statement::SIGNATURE) => "signature".to_owned(),
