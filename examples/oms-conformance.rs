@@ -129,7 +129,8 @@ async fn verify(args: &VerifyArgs) -> Result<()> {
     let bundles = model_signature::read(&args.bundle)?;
     let model = &args.model.model_path;
     let policy = Policy::new([Requirement::ModelSignature])?;
-    let found = model_signature::verify(model, bundles, &trust, &policy, &options, silent()).await?;
+    let found =
+        model_signature::verify(model, bundles, &trust, &policy, &options, silent()).await?;
     found.admit().map(drop)
 }
 

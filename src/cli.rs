@@ -9,6 +9,7 @@ mod copy;
 mod environment;
 mod exit;
 mod files;
+mod gate;
 mod generate_key_pair;
 mod inspect;
 mod keys;

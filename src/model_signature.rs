@@ -234,7 +234,9 @@ async fn compare(
         let files = match (single, unsigned) {
             (Some(name), _) => single_file(&root, &name, &listed)?,
             (None, Unsigned::Refuse) => Tree::new(&tree.ignored, tree.symlinks).find(&root)?,
-            (None, Unsigned::Ignore) => Tree::new(&tree.ignored, tree.symlinks).look(&root, &listed)?,
+            (None, Unsigned::Ignore) => {
+                Tree::new(&tree.ignored, tree.symlinks).look(&root, &listed)?
+            }
         };
         let not_covered = present(&root, &tree.ignored)?;
         Ok((root, files, not_covered))
@@ -265,7 +267,9 @@ fn effective(contents: &Contents, given: &TreeOptions) -> Result<TreeOptions> {
 
 fn paths(contents: &Contents) -> BTreeSet<String> {
     let resources = contents.resources().iter();
-    resources.map(|resource| resource.path().to_owned()).collect()
+    resources
+        .map(|resource| resource.path().to_owned())
+        .collect()
 }
 
 /// Opens the model's directory; that of a single file is the one it is in.

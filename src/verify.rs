@@ -111,7 +111,9 @@ pub async fn verify(
     }
     let verdict = policy.judge(artifact.digest(), &candidates);
     // The first by digest: what a registry lists first must not show.
-    let listing = candidates.iter().filter(|c| matches!(c.coverage, Some(Ok(_))));
+    let listing = candidates
+        .iter()
+        .filter(|c| matches!(c.coverage, Some(Ok(_))));
     let listing = listing.map(|candidate| candidate.bundle).min();
     let model_signature = bundles.iter().find(|raw| Some(raw.digest()) == listing);
     Ok(Verification {
@@ -133,10 +135,11 @@ pub async fn unverified_model_signatures(
     };
     let mut found = Vec::new();
     for referrer in referrer::collect(store, artifact.document().descriptor()).await? {
-        if let Content::Bundle(raw) = referrer.content() {
-            if lists_unverified(raw, &files).is_ok() && !found.contains(raw) {
-                found.push(raw.clone());
-            }
+        if let Content::Bundle(raw) = referrer.content()
+            && lists_unverified(raw, &files).is_ok()
+            && !found.contains(raw)
+        {
+            found.push(raw.clone());
         }
     }
     Ok(found)
@@ -260,7 +263,12 @@ impl Verification {
             Some(refusal) => Err(refusal),
             None => {
                 let (verdict, bundles) = (self.verdict, self.bundles);
-                Ok(admitted(self.artifact, verdict, &bundles, self.model_signature))
+                Ok(admitted(
+                    self.artifact,
+                    verdict,
+                    &bundles,
+                    self.model_signature,
+                ))
             }
         }
     }

@@ -99,7 +99,10 @@ fn signing_twice_attaches_one_signature() {
             .run(&["tree", &reference, "--json", "--key", "cosign.pub"])
             .json();
         let referrers = tree["referrers"].as_array().unwrap();
-        let mut types: Vec<_> = referrers.iter().map(|r| r["predicateType"].as_str()).collect();
+        let mut types: Vec<_> = referrers
+            .iter()
+            .map(|r| r["predicateType"].as_str())
+            .collect();
         types.sort_unstable();
         let oms = "https://model_signing/signature/v1.0";
         let sign = "https://sigstore.dev/cosign/sign/v1";

@@ -11,21 +11,18 @@ use modelctl::digest_cache::DigestCache;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
 use modelctl::pack::{Memory, PackOptions, Plan};
-use modelctl::policy::{Policy, Requirement};
 use modelctl::predicate::PredicateType;
-use modelctl::model_signature::{self, FreshSignature, RequiredSignature};
-use modelctl::oms::{SIGNATURE_FILE, SIGNATURE_FILES};
-use modelctl::push::{Gate, PushOptions, push};
+use modelctl::push::{PushOptions, push};
 use modelctl::reference::Reference;
 use modelctl::selection::Selection;
 use modelctl::sign::Signer;
 use modelctl::store::Store;
-use modelctl::trust::{Authority, TrustRoot};
 use modelctl::verify::Artifact;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::keys::{self, SignerArgs};
+use super::gate::{GateArgs, fresh};
+use super::keys::SignerArgs;
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::Terminal;
@@ -56,16 +53,6 @@ pub(super) struct PushArgs {
     /// With `--sign`, attach no model signature.
     #[arg(long, requires = "sign")]
     no_oms: bool,
-    /// Push nothing unless DIR is as a model signature (OMS) by a trusted key lists it.
-    #[arg(long)]
-    require_signature: bool,
-    /// The model signature that is required (default: `model.sig` in DIR).
-    #[arg(long, value_name = "FILE", requires = "require_signature")]
-    signature: Option<PathBuf>,
-    /// Trust this public key to have made it; without `--sign` and `--attest`, `--key` says so too
-    /// (repeatable).
-    #[arg(long, value_name = "KEY", requires = "require_signature")]
-    signed_by: Vec<String>,
     /// Attach the predicate in FILE as an attestation of TYPE, signed with `--key` (repeatable).
     #[arg(long, value_name = "TYPE=FILE", requires = "key")]
     attest: Vec<String>,
@@ -81,6 +68,8 @@ pub(super) struct PushArgs {
     /// Read and hash every file, also those that have not changed since they were pushed.
     #[arg(long)]
     no_cache: bool,
+    #[command(flatten)]
+    gate: GateArgs,
     #[command(flatten)]
     signer: SignerArgs,
     #[command(flatten)]
@@ -118,43 +107,17 @@ pub(super) struct Attachment {
 }
 
 pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, Failure> {
-    if args.reference.digest().is_some() {
-        return Err(
-            Error::new(Reason::Usage, "`push` takes a tag, not a digest")
-                .hint("the digest follows from the content; it is printed afterwards")
-                .into(),
-        );
-    }
-    let signs = args.sign || !args.attest.is_empty();
-    if args.signer.key.is_some() && !signs && !args.require_signature {
-        return Err(Error::new(
-            Reason::Usage,
-            "`--key` is given but nothing is to be signed",
-        )
-        .hint("add `--sign`, or `--attest TYPE=FILE`")
-        .into());
-    }
+    check_flags(&args)?;
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
+    let signs = args.sign || !args.attest.is_empty();
     let signer = match signs {
         true => Some(args.signer.signer(terminal)?),
         false => None,
     };
-    let required = required(&args, signs)?;
-    let memory = memory(&args, terminal);
-    let mut options = PushOptions {
-        pack: PackOptions {
-            selection: Selection {
-                include: args.include,
-                exclude: args.exclude,
-            },
-            annotations: args.annotation.into_iter().collect::<Annotations>(),
-            created: environment::source_date()?,
-        },
-        concurrency: args.concurrency.count(),
-        memory,
-        gate: None,
-    };
+    let own = args.signer.key.as_ref().filter(|_| !signs);
+    let required = args.gate.required(&args.directory, own)?;
+    let mut options = options(&args, terminal)?;
     let plan = Plan::read(&args.directory, &options.pack).await?;
     options.gate = match required {
         Some(gate) => Some(gate),
@@ -180,6 +143,51 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     if let Some(tag) = args.reference.tag() {
         store.put_manifest(&pushed.document, Some(tag)).await?;
     }
+    report(&args, &artifact, &pushed, referrers)
+}
+
+/// Refuses flags that would not do what they seem to.
+fn check_flags(args: &PushArgs) -> Result<()> {
+    if args.reference.digest().is_some() {
+        return Err(
+            Error::new(Reason::Usage, "`push` takes a tag, not a digest")
+                .hint("the digest follows from the content; it is printed afterwards"),
+        );
+    }
+    let uses_key = args.sign || !args.attest.is_empty() || args.gate.require_signature;
+    if args.signer.key.is_some() && !uses_key {
+        let message = "`--key` is given but nothing is to be signed";
+        return Err(
+            Error::new(Reason::Usage, message).hint("add `--sign`, or `--attest TYPE=FILE`")
+        );
+    }
+    Ok(())
+}
+
+/// Returns how to push, without a gate yet.
+fn options(args: &PushArgs, terminal: &Terminal) -> Result<PushOptions> {
+    let annotations = args.annotation.iter().cloned();
+    Ok(PushOptions {
+        pack: PackOptions {
+            selection: Selection {
+                include: args.include.clone(),
+                exclude: args.exclude.clone(),
+            },
+            annotations: annotations.collect::<Annotations>(),
+            created: environment::source_date()?,
+        },
+        concurrency: args.concurrency.count(),
+        memory: memory(args, terminal),
+        gate: None,
+    })
+}
+
+fn report(
+    args: &PushArgs,
+    artifact: &Artifact,
+    pushed: &modelctl::push::Pushed,
+    referrers: Vec<Attachment>,
+) -> Result<Report, Failure> {
     let reference = artifact.pinned();
     let summary = format!(
         "pushed {}, {} ({} sent, {} there already){}",
@@ -243,45 +251,6 @@ fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
         Ok((predicate_type.into(), predicate))
     };
     options.iter().map(parse).collect()
-}
-
-/// Returns what the directory must be to be pushed at all, if `--require-signature` asks for it.
-fn required(args: &PushArgs, signs: bool) -> Result<Option<Arc<dyn Gate>>> {
-    if !args.require_signature {
-        return Ok(None);
-    }
-    let own = args.signer.key.iter().filter(|_| !signs);
-    let keys: Vec<&String> = args.signed_by.iter().chain(own).collect();
-    let authority = |key: &&String| Ok(Authority::key(*key, keys::public_key(key)?));
-    let authorities: Result<Vec<_>> = keys.iter().map(authority).collect();
-    let trust = TrustRoot::new(authorities?).map_err(|error| {
-        error.hint("name who must have signed the directory: `--signed-by publisher.pub`")
-    })?;
-    let bundles = match &args.signature {
-        Some(file) => model_signature::read(file)?,
-        None => match model_signature::read(&args.directory.join(SIGNATURE_FILE)) {
-            Err(error) if error.reason() == Reason::FileNotFound => Vec::new(),
-            read => read?,
-        },
-    };
-    Ok(Some(Arc::new(RequiredSignature {
-        model: args.directory.display().to_string(),
-        bundles,
-        trust,
-        policy: Policy::new([Requirement::ModelSignature])?,
-    })))
-}
-
-/// Returns what makes sure that a signature that travels with the model fits it, if one does.
-fn fresh(directory: &Path, plan: &Plan) -> Result<Option<Arc<dyn Gate>>> {
-    let names = plan.files().iter().map(|file| file.path().as_str());
-    let Some(file) = names.into_iter().find(|name| SIGNATURE_FILES.contains(name)) else {
-        return Ok(None);
-    };
-    Ok(Some(Arc::new(FreshSignature {
-        file: file.to_owned(),
-        bundles: model_signature::read(&directory.join(file))?,
-    })))
 }
 
 /// Whether `signer` can make model signatures; it is told if not.

@@ -11,10 +11,10 @@ use modelctl::limits;
 use modelctl::manifest::{Annotations, Document, annotation};
 use modelctl::reference::Reference;
 use modelctl::referrer::{self, Content, RawBundle, Referrer};
-use modelctl::{oms, statement};
 use modelctl::store::{RawDocument, Store};
 use modelctl::trust::{Authority, SignerIdentity, TrustRoot};
 use modelctl::verify::{Artifact, check_subject};
+use modelctl::{oms, statement};
 use serde::Serialize;
 
 use super::keys;

@@ -143,7 +143,9 @@ impl Listing {
     async fn sha256(&self, part: &Part) -> Result<Vec<u8>> {
         let (root, file) = (Arc::clone(&self.root), part.file.clone());
         let opened = blocking(move || file.open(&root)).await?;
-        let meter = self.progress.begin("hash", part.file.name(), part.stamp.size);
+        let meter = self
+            .progress
+            .begin("hash", part.file.name(), part.stamp.size);
         let place = part.file.place(&self.root);
         let digest = self.hashers.hash(opened, part.stamp, place, meter).await?;
         Ok(digest.as_bytes().to_vec())

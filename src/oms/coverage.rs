@@ -104,8 +104,9 @@ impl Contents {
                 .hint("pull the model, and verify the directory with `--signature`"));
         }
         let listed = self.resources().iter();
-        let mut listed: BTreeMap<&str, &[u8]> =
-            listed.map(|resource| (resource.path(), resource.digest())).collect();
+        let mut listed: BTreeMap<&str, &[u8]> = listed
+            .map(|resource| (resource.path(), resource.digest()))
+            .collect();
         let mut differences = Vec::new();
         let mut not_covered = Vec::new();
         for file in files {
@@ -120,7 +121,10 @@ impl Contents {
                 None => differences.push(Difference::Unsigned(path)),
             }
         }
-        let missing = listed.into_keys().map(str::to_owned).map(Difference::Missing);
+        let missing = listed
+            .into_keys()
+            .map(str::to_owned)
+            .map(Difference::Missing);
         differences.extend(missing);
         Differences::new(differences).refuse("the artifact", Reason::SubjectMismatch)?;
         Ok(Coverage::new(not_covered))

@@ -79,7 +79,10 @@ mod tests {
             (b"{\n  \"a\": \"b\"}", r#"b'{\n  "a": "b"}'"#),
             (b"it's", r#"b"it's""#),
             (b"it's \"it\"", r#"b'it\'s "it"'"#),
-            (b"\\ \r \t \0 \x7f \xc3\xa9", r"b'\\ \r \t \x00 \x7f \xc3\xa9'"),
+            (
+                b"\\ \r \t \0 \x7f \xc3\xa9",
+                r"b'\\ \r \t \x00 \x7f \xc3\xa9'",
+            ),
         ] {
             assert_eq!(python_bytes(bytes), shown);
         }

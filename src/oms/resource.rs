@@ -174,5 +174,7 @@ pub(super) fn canonical(path: &str) -> Option<String> {
 
 fn outside(path: &str) -> crate::error::Error {
     let shown: String = path.chars().take(120).collect();
-    invalid(&format!("lists {shown:?}, which is not a file below its root"))
+    invalid(&format!(
+        "lists {shown:?}, which is not a file below its root"
+    ))
 }

@@ -141,7 +141,12 @@ impl IgnoredPaths {
 
     /// Adds all of `other`.
     pub fn extend(&mut self, other: &Self) {
-        let new: Vec<_> = other.0.iter().filter(|path| !self.0.contains(path)).cloned().collect();
+        let new: Vec<_> = other
+            .0
+            .iter()
+            .filter(|path| !self.0.contains(path))
+            .cloned()
+            .collect();
         self.0.extend(new);
     }
 

@@ -28,7 +28,11 @@ fn statement() -> Value {
 /// Makes the subject fit the resources, as far as they have digests.
 fn seal(value: &mut Value) {
     let mut hasher = Hasher::default();
-    for resource in value["predicate"]["resources"].as_array().into_iter().flatten() {
+    for resource in value["predicate"]["resources"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let digits = resource["digest"].as_str().unwrap_or_default();
         hasher.update(&hex::decode(digits).unwrap_or_default());
     }
@@ -48,8 +52,7 @@ fn what_is_written_is_read_again_and_in_the_order_of_names() {
     let resource = |path| Resource::file(path, Digest::of(b"x").as_bytes().to_vec()).unwrap();
     let names = ["onnx/m", "onnx-fp16/m", "ü", "a"];
     let serialization = Serialization::of_files(IgnoredPaths::usual());
-    let contents =
-        Contents::new("bert", serialization, names.map(resource).to_vec()).unwrap();
+    let contents = Contents::new("bert", serialization, names.map(resource).to_vec()).unwrap();
     let ordered: Vec<_> = contents.resources().iter().map(Resource::name).collect();
     assert_eq!(ordered, ["a", "onnx-fp16/m", "onnx/m", "ü"]);
     let bytes = contents.to_statement().to_bytes().unwrap();
@@ -57,7 +60,13 @@ fn what_is_written_is_read_again_and_in_the_order_of_names() {
     assert_eq!(again, contents);
     assert!(again.is_in_name_order());
     let ignored: Vec<_> = again.serialization().ignored.iter().collect();
-    let usual = [".git", ".gitattributes", ".github", ".gitignore", ".modelctl"];
+    let usual = [
+        ".git",
+        ".gitattributes",
+        ".github",
+        ".gitignore",
+        ".modelctl",
+    ];
     assert_eq!(ignored, usual);
 }
 
@@ -78,7 +87,10 @@ fn what_has_no_meaning_is_passed_over() {
     value["predicate"]["resources"][0]["annotations"] = json!({"a": 1});
     value["subject"][0]["uri"] = json!("x");
     value["predicateType"] = json!("https://model_signing/signature/v1.7");
-    value["predicate"]["serialization"].as_object_mut().unwrap().remove("ignore_paths");
+    value["predicate"]["serialization"]
+        .as_object_mut()
+        .unwrap()
+        .remove("ignore_paths");
     read(&value).unwrap();
 }
 
@@ -86,7 +98,9 @@ fn what_has_no_meaning_is_passed_over() {
 fn refuses_what_is_not_one_clear_list() {
     type Change = fn(&mut Value);
     let changes: [(&str, Change); 22] = [
-        ("no subject digest", |v| v["subject"][0]["digest"] = json!({})),
+        ("no subject digest", |v| {
+            v["subject"][0]["digest"] = json!({})
+        }),
         ("another root", |v| {
             v["subject"][0]["digest"] = json!({"sha256": Digest::of(b"").hex()});
         }),
@@ -111,7 +125,9 @@ fn refuses_what_is_not_one_clear_list() {
         ("an absolute path", |v| {
             v["predicate"]["resources"][0]["name"] = json!("/etc/passwd");
         }),
-        ("an empty path", |v| v["predicate"]["resources"][0]["name"] = json!("")),
+        ("an empty path", |v| {
+            v["predicate"]["resources"][0]["name"] = json!("")
+        }),
         ("a path with a NUL", |v| {
             v["predicate"]["resources"][0]["name"] = json!("a\0");
         }),
@@ -180,9 +196,7 @@ fn shards(names: &[&str]) -> Value {
     value["predicate"]["serialization"] = json!({
         "method": "shards", "hash_type": "sha256", "allow_symlinks": false, "shard_size": 10.0,
     });
-    let resource = |name: &&str| {
-        json!({"name": name, "algorithm": "sha256-sharded-10", "digest": Digest::of(b"").hex()})
-    };
+    let resource = |name: &&str| json!({"name": name, "algorithm": "sha256-sharded-10", "digest": Digest::of(b"").hex()});
     value["predicate"]["resources"] = names.iter().map(resource).collect();
     seal(&mut value);
     value
@@ -233,7 +247,9 @@ fn the_first_version_has_a_subject_for_each_file() {
     let contents = read(&v02(vec![subject("b"), subject("a/c")])).unwrap();
     let names: Vec<_> = contents.resources().iter().map(Resource::name).collect();
     assert_eq!(names, ["b", "a/c"]);
-    let many = (0..2000).map(|number| subject(&number.to_string())).collect();
+    let many = (0..2000)
+        .map(|number| subject(&number.to_string()))
+        .collect();
     assert_eq!(read(&v02(many)).unwrap().resources().len(), 2000);
     for bad in [
         vec![subject("a"), subject("a")],
@@ -290,10 +306,19 @@ fn a_list_is_compared_with_an_artifact_by_its_layers() {
 
     for (found, said) in [
         (files(&RIGHT[..1]), "`b/c` is missing"),
-        (files(&[("a", b"two"), ("b/c", b"one")]), "`a` has other content, `b/c` has other"),
-        (files(&[("a", b"one"), ("c", b"two")]), "`b/c` is missing, `c` is not signed"),
+        (
+            files(&[("a", b"two"), ("b/c", b"one")]),
+            "`a` has other content, `b/c` has other",
+        ),
+        (
+            files(&[("a", b"one"), ("c", b"two")]),
+            "`b/c` is missing, `c` is not signed",
+        ),
         (with(&[("evil.py", b"x")]), "`evil.py` is not signed"),
-        (with(&[("sub/.gitattributes", b"x")]), "`sub/.gitattributes` is not signed"),
+        (
+            with(&[("sub/.gitattributes", b"x")]),
+            "`sub/.gitattributes` is not signed",
+        ),
         (with(&[("model.sig", b"x")]), "`model.sig` is not signed"),
     ] {
         let error = contents.compare(&found).unwrap_err();
@@ -302,7 +327,10 @@ fn a_list_is_compared_with_an_artifact_by_its_layers() {
     }
     let mut packed = files(&RIGHT);
     packed[0].form = Form::Tar;
-    assert_eq!(contents.compare(&packed).unwrap_err().reason(), Reason::SubjectMismatch);
+    assert_eq!(
+        contents.compare(&packed).unwrap_err().reason(),
+        Reason::SubjectMismatch
+    );
 }
 
 #[test]
@@ -315,19 +343,29 @@ fn what_the_signer_left_out_must_not_be_in_an_artifact() {
     assert_eq!(coverage.not_covered(), ["`model.sig`"]);
     let error = contents.compare(&with(("logs/evil.py", b"x"))).unwrap_err();
     assert_eq!(error.reason(), Reason::SubjectMismatch);
-    assert!(error.message().contains("`logs/evil.py` is left out"), "{error}");
+    assert!(
+        error.message().contains("`logs/evil.py` is left out"),
+        "{error}"
+    );
 }
 
 #[test]
 fn only_digests_of_whole_files_are_compared_with_layers() {
-    let error = read(&shards(&["a:0:3"])).unwrap().compare(&files(&RIGHT)).unwrap_err();
+    let error = read(&shards(&["a:0:3"]))
+        .unwrap()
+        .compare(&files(&RIGHT))
+        .unwrap_err();
     assert_eq!(error.reason(), Reason::BundleUnsupported);
 }
 
 #[test]
 fn an_artifact_is_listed_without_what_no_verifier_looks_at() {
     let mut found = files(&RIGHT);
-    found.extend(files(&[(".gitattributes", b"x"), (".github/x", b"y"), ("model.sig", b"z")]));
+    found.extend(files(&[
+        (".gitattributes", b"x"),
+        (".github/x", b"y"),
+        ("model.sig", b"z"),
+    ]));
     let contents = Contents::of_files("m", &found).unwrap();
     let names: Vec<_> = contents.resources().iter().map(Resource::name).collect();
     assert_eq!(names, ["a", "b/c", "model.sig"]);
@@ -340,13 +378,19 @@ fn an_artifact_is_listed_without_what_no_verifier_looks_at() {
 #[test]
 fn hashes_as_their_specifications_say() {
     for (hash, abc) in [
-        (HashType::Sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (
+            HashType::Sha256,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        ),
         (
             HashType::Blake2b,
             "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d1\
              7d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923",
         ),
-        (HashType::Blake3, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"),
+        (
+            HashType::Blake3,
+            "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85",
+        ),
     ] {
         assert_eq!(hex::encode(hash.digest(b"abc")), abc);
         assert_eq!(HashType::named(hash.name()), Some(hash));

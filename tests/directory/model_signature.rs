@@ -59,9 +59,20 @@ async fn verified(
     bundles: &[RawBundle],
     options: &VerifyOptions,
 ) -> Result<Vec<String>> {
-    let found = verify(model, bundles.to_vec(), &trust("p256"), &policy(), options, silent()).await?;
+    let found = verify(
+        model,
+        bundles.to_vec(),
+        &trust("p256"),
+        &policy(),
+        options,
+        silent(),
+    )
+    .await?;
     let evidence = found.verdict().evidence();
-    let not_covered = evidence.iter().flat_map(|e| e.not_covered.clone()).collect();
+    let not_covered = evidence
+        .iter()
+        .flat_map(|e| e.not_covered.clone())
+        .collect();
     found.admit()?;
     Ok(not_covered)
 }
@@ -108,11 +119,31 @@ async fn what_every_version_of_the_reference_implementation_signed_verifies() {
         let bundles = model_signature::read(&file).unwrap();
         let (_around, model) = model();
         let check = async || {
-            let found = verify(&model, bundles.clone(), &trust(key), &policy(), &options(), silent()).await;
-            found.unwrap().admit().map(drop).map_err(|error| error.reason())
+            let found = verify(
+                &model,
+                bundles.clone(),
+                &trust(key),
+                &policy(),
+                &options(),
+                silent(),
+            )
+            .await;
+            found
+                .unwrap()
+                .admit()
+                .map(drop)
+                .map_err(|error| error.reason())
         };
         assert_eq!(check().await, Ok(()), "{name}");
-        let stranger = verify(&model, bundles.clone(), &trust("rsa"), &policy(), &options(), silent()).await;
+        let stranger = verify(
+            &model,
+            bundles.clone(),
+            &trust("rsa"),
+            &policy(),
+            &options(),
+            silent(),
+        )
+        .await;
         let refusal = stranger.unwrap().admit().unwrap_err();
         assert_eq!(refusal.reason(), Reason::UntrustedSigner, "{name}");
         std::fs::write(model.join("onnx-fp16/model.bin"), "HALF").unwrap();
@@ -123,15 +154,21 @@ async fn what_every_version_of_the_reference_implementation_signed_verifies() {
 #[tokio::test]
 async fn signatures_may_come_one_in_each_line() {
     let (around, model) = model();
-    let ours = sign(&model, &tree(), &signer("p256"), silent()).await.unwrap();
-    let theirs = sign(&model, &tree(), &signer("p384"), silent()).await.unwrap();
+    let ours = sign(&model, &tree(), &signer("p256"), silent())
+        .await
+        .unwrap();
+    let theirs = sign(&model, &tree(), &signer("p384"), silent())
+        .await
+        .unwrap();
     let lines = [theirs.to_bytes().unwrap(), ours.to_bytes().unwrap()].join(&b"\n"[..]);
     let path = around.path().join("claims.jsonl");
     std::fs::write(&path, [&lines[..], b"\n\n"].concat()).unwrap();
     let bundles = model_signature::read(&path).unwrap();
     assert_eq!(bundles.len(), 2);
     verified(&model, &bundles, &options()).await.unwrap();
-    let refusal = verified(&model, &bundles[..1], &options()).await.unwrap_err();
+    let refusal = verified(&model, &bundles[..1], &options())
+        .await
+        .unwrap_err();
     assert_eq!(refusal.reason(), Reason::UntrustedSigner);
 }
 
@@ -139,12 +176,36 @@ async fn signatures_may_come_one_in_each_line() {
 type Tampering = fn(&Path);
 
 const TAMPERINGS: [(&str, Tampering, Reason); 14] = [
-    ("changed", |m| std::fs::write(m.join("config.json"), "{}").unwrap(), Reason::FilesMismatch),
-    ("emptied", |m| std::fs::write(m.join("config.json"), "").unwrap(), Reason::FilesMismatch),
-    ("filled", |m| std::fs::write(m.join("empty"), "x").unwrap(), Reason::FilesMismatch),
-    ("added", |m| std::fs::write(m.join("evil.py"), "").unwrap(), Reason::FilesMismatch),
-    ("added below", |m| std::fs::write(m.join("onnx/evil"), "").unwrap(), Reason::FilesMismatch),
-    ("removed", |m| std::fs::remove_file(m.join("empty")).unwrap(), Reason::FilesMismatch),
+    (
+        "changed",
+        |m| std::fs::write(m.join("config.json"), "{}").unwrap(),
+        Reason::FilesMismatch,
+    ),
+    (
+        "emptied",
+        |m| std::fs::write(m.join("config.json"), "").unwrap(),
+        Reason::FilesMismatch,
+    ),
+    (
+        "filled",
+        |m| std::fs::write(m.join("empty"), "x").unwrap(),
+        Reason::FilesMismatch,
+    ),
+    (
+        "added",
+        |m| std::fs::write(m.join("evil.py"), "").unwrap(),
+        Reason::FilesMismatch,
+    ),
+    (
+        "added below",
+        |m| std::fs::write(m.join("onnx/evil"), "").unwrap(),
+        Reason::FilesMismatch,
+    ),
+    (
+        "removed",
+        |m| std::fs::remove_file(m.join("empty")).unwrap(),
+        Reason::FilesMismatch,
+    ),
     (
         "renamed",
         |m| std::fs::rename(m.join("empty"), m.join("evil.py")).unwrap(),
@@ -167,8 +228,16 @@ const TAMPERINGS: [(&str, Tampering, Reason); 14] = [
         },
         Reason::FileKindUnsafe,
     ),
-    ("an added link", |m| symlink("empty", m.join("x")).unwrap(), Reason::FileKindUnsafe),
-    ("a link in a circle", |m| symlink(".", m.join("x")).unwrap(), Reason::FileKindUnsafe),
+    (
+        "an added link",
+        |m| symlink("empty", m.join("x")).unwrap(),
+        Reason::FileKindUnsafe,
+    ),
+    (
+        "a link in a circle",
+        |m| symlink(".", m.join("x")).unwrap(),
+        Reason::FileKindUnsafe,
+    ),
     (
         "a directory in a file's place",
         |m| {
@@ -192,7 +261,9 @@ const TAMPERINGS: [(&str, Tampering, Reason); 14] = [
 #[tokio::test]
 async fn every_tampering_is_refused_with_its_reason() {
     let (_around, untouched) = model();
-    let bundle = raw(&sign(&untouched, &tree(), &signer("p256"), silent()).await.unwrap());
+    let bundle = raw(&sign(&untouched, &tree(), &signer("p256"), silent())
+        .await
+        .unwrap());
     verified(&untouched, &bundle, &options()).await.unwrap();
     for (what, tampering, reason) in TAMPERINGS {
         let (_around, model) = model();
@@ -212,7 +283,9 @@ async fn what_is_ignored_is_named_and_nothing_else_is_ignored() {
     std::fs::write(model.join("log"), "x").unwrap();
     let mut left_out = tree();
     left_out.ignored.add("log").unwrap();
-    let bundle = raw(&sign(&model, &left_out, &signer("p256"), silent()).await.unwrap());
+    let bundle = raw(&sign(&model, &left_out, &signer("p256"), silent())
+        .await
+        .unwrap());
     let not_covered = verified(&model, &bundle, &options()).await.unwrap();
     assert_eq!(not_covered, ["`.git`", "`log`"]);
 
@@ -230,7 +303,11 @@ async fn what_is_ignored_is_named_and_nothing_else_is_ignored() {
 
     more.tree.ignored.add("empty").unwrap();
     let refusal = verified(&model, &bundle, &more).await.unwrap_err();
-    assert_eq!(refusal.reason(), Reason::FilesMismatch, "what is listed must be there");
+    assert_eq!(
+        refusal.reason(),
+        Reason::FilesMismatch,
+        "what is listed must be there"
+    );
     std::fs::remove_file(model.join("empty")).unwrap();
     let refusal = verified(&model, &bundle, &listed).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::FilesMismatch);
@@ -241,14 +318,18 @@ async fn a_link_is_followed_only_if_signer_and_verifier_allow_it() {
     let (around, model) = model();
     std::fs::rename(model.join("config.json"), around.path().join("blob")).unwrap();
     symlink("../blob", model.join("config.json")).unwrap();
-    let refusal = sign(&model, &tree(), &signer("p256"), silent()).await.unwrap_err();
+    let refusal = sign(&model, &tree(), &signer("p256"), silent())
+        .await
+        .unwrap_err();
     assert_eq!(refusal.reason(), Reason::FileKindUnsafe);
 
     let follow = TreeOptions {
         symlinks: Symlinks::Follow,
         ..tree()
     };
-    let bundle = raw(&sign(&model, &follow, &signer("p256"), silent()).await.unwrap());
+    let bundle = raw(&sign(&model, &follow, &signer("p256"), silent())
+        .await
+        .unwrap());
     let following = VerifyOptions {
         tree: follow.clone(),
         ..options()
@@ -263,18 +344,32 @@ async fn a_link_is_followed_only_if_signer_and_verifier_allow_it() {
 
     let file = fixtures().join("model-signing/v1.1.1.sig");
     let not_allowed = model_signature::read(&file).unwrap();
-    let refusal = verified(&model, &not_allowed, &following).await.unwrap_err();
-    assert_eq!(refusal.reason(), Reason::FileKindUnsafe, "the signer did not allow links");
+    let refusal = verified(&model, &not_allowed, &following)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refusal.reason(),
+        Reason::FileKindUnsafe,
+        "the signer did not allow links"
+    );
 
     symlink("..", model.join("up")).unwrap();
-    let refusal = sign(&model, &follow, &signer("p256"), silent()).await.unwrap_err();
-    assert_eq!(refusal.reason(), Reason::FileKindUnsafe, "a link to a directory");
+    let refusal = sign(&model, &follow, &signer("p256"), silent())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refusal.reason(),
+        Reason::FileKindUnsafe,
+        "a link to a directory"
+    );
 }
 
 #[tokio::test]
 async fn the_parents_of_a_listed_file_must_be_directories() {
     let (around, model) = model();
-    let bundle = raw(&sign(&model, &tree(), &signer("p256"), silent()).await.unwrap());
+    let bundle = raw(&sign(&model, &tree(), &signer("p256"), silent())
+        .await
+        .unwrap());
     std::fs::rename(model.join("onnx"), around.path().join("onnx")).unwrap();
     symlink("../onnx", model.join("onnx")).unwrap();
     let listed = VerifyOptions {
@@ -302,12 +397,16 @@ async fn one_file_is_known_by_its_name_or_by_none() {
         statement.predicate["resources"][0]["name"] = name.into();
         let bundle = raw(&sign_statement(&statement, &signer("p256")).await.unwrap());
         verified(&file, &bundle, &options()).await.expect(name);
-        let refusal = verified(&model.join("empty"), &bundle, &options()).await.unwrap_err();
+        let refusal = verified(&model.join("empty"), &bundle, &options())
+            .await
+            .unwrap_err();
         assert_eq!(refusal.reason(), Reason::FilesMismatch);
         let refusal = verified(&model, &bundle, &options()).await.unwrap_err();
         assert_eq!(refusal.reason(), Reason::FilesMismatch);
     }
-    let refusal = sign(&file, &tree(), &signer("p256"), silent()).await.unwrap_err();
+    let refusal = sign(&file, &tree(), &signer("p256"), silent())
+        .await
+        .unwrap_err();
     assert_eq!(refusal.reason(), Reason::ModelUnsuitable);
 }
 
@@ -318,19 +417,25 @@ async fn an_empty_model_is_not_signed() {
     let refusal = sign(directory.path(), &tree(), &signer("p256"), silent()).await;
     assert_eq!(refusal.unwrap_err().reason(), Reason::ModelUnsuitable);
     std::fs::write(directory.path().join("a"), "").unwrap();
-    sign(directory.path(), &tree(), &signer("p256"), silent()).await.unwrap();
+    sign(directory.path(), &tree(), &signer("p256"), silent())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn only_keys_that_verifiers_know_make_model_signatures() {
     let (_around, model) = model();
     for name in ["p256", "p384", "p521"] {
-        let bundle = sign(&model, &tree(), &signer(name), silent()).await.expect(name);
+        let bundle = sign(&model, &tree(), &signer(name), silent())
+            .await
+            .expect(name);
         let hint = bundle.material().public_key.clone().unwrap().hint;
         assert_eq!(hint, signer(name).public_key().model_signing_hint());
     }
     for name in ["ed25519", "rsa"] {
-        let refusal = sign(&model, &tree(), &signer(name), silent()).await.expect_err(name);
+        let refusal = sign(&model, &tree(), &signer(name), silent())
+            .await
+            .expect_err(name);
         assert_eq!(refusal.reason(), Reason::KeyInvalid);
     }
 }
@@ -351,7 +456,9 @@ async fn another_statement_by_the_same_key_is_no_model_signature() {
 #[tokio::test]
 async fn a_signature_is_written_whole_and_replaced_only_when_asked() {
     let (around, model) = model();
-    let bundle = sign(&model, &tree(), &signer("p256"), silent()).await.unwrap();
+    let bundle = sign(&model, &tree(), &signer("p256"), silent())
+        .await
+        .unwrap();
     let path = around.path().join("model.sig");
     model_signature::write(&path, &bundle, Existing::Refuse).unwrap();
     let refusal = model_signature::write(&path, &bundle, Existing::Refuse).unwrap_err();
@@ -388,17 +495,34 @@ impl Meter for Hashed {
 async fn every_byte_is_hashed_once_and_a_difference_in_names_costs_nothing() {
     let (_around, model) = model();
     std::fs::write(model.join("large"), vec![7; 3 << 20]).unwrap();
-    let names = ["config.json", "large", "onnx/model.bin", "onnx-fp16/model.bin"];
+    let names = [
+        "config.json",
+        "large",
+        "onnx/model.bin",
+        "onnx-fp16/model.bin",
+    ];
     let size = |name: &str| std::fs::metadata(model.join(name)).unwrap().len();
-    let text = std::fs::metadata(model.join("naïve name.txt")).unwrap().len();
+    let text = std::fs::metadata(model.join("naïve name.txt"))
+        .unwrap()
+        .len();
     let total: u64 = names.into_iter().map(size).sum::<u64>() + text;
     let hashed = Hashed::default();
     let progress: Arc<dyn Progress> = Arc::new(hashed.clone());
-    let bundle = sign(&model, &tree(), &signer("p256"), Arc::clone(&progress)).await.unwrap();
+    let bundle = sign(&model, &tree(), &signer("p256"), Arc::clone(&progress))
+        .await
+        .unwrap();
     assert_eq!(hashed.0.swap(0, Ordering::Relaxed), total);
 
     std::fs::write(model.join("evil.py"), "x").unwrap();
-    let refused = verify(&model, raw(&bundle), &trust("p256"), &policy(), &options(), progress).await;
+    let refused = verify(
+        &model,
+        raw(&bundle),
+        &trust("p256"),
+        &policy(),
+        &options(),
+        progress,
+    )
+    .await;
     refused.unwrap().admit().unwrap_err();
     assert_eq!(hashed.0.load(Ordering::Relaxed), 0);
 }
