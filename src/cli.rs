@@ -12,6 +12,7 @@ mod files;
 mod gate;
 mod generate_key_pair;
 mod inspect;
+mod keyless;
 mod keys;
 mod list;
 mod login;

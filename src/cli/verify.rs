@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::files::FilesArgs;
 use super::report::{Failure, Report, count, size};
-use super::stores::RegistryArgs;
+use super::stores::{MirrorArgs, RegistryArgs};
 use super::terminal::Terminal;
 use super::trust::{TrustArgs, explain};
 
@@ -30,7 +30,9 @@ use super::trust::{TrustArgs, explain};
   modelctl verify registry.example.com/acme/bert:v1 --key a.pub --key b.pub \\
       --require slsaprovenance1
   modelctl verify ./bert --key cosign.pub --deep
-  modelctl verify ./bert --signature ./bert/model.sig --key release.pub")]
+  modelctl verify ./bert --signature ./bert/model.sig --key release.pub
+  modelctl verify ./bert --trusted-root trusted_root.json \\
+      --certificate-identity ci@example.com --certificate-oidc-issuer https://accounts.example.com")]
 pub(super) struct VerifyArgs {
     /// What to verify.
     #[arg(value_name = "REF|DIR")]
@@ -47,6 +49,8 @@ pub(super) struct VerifyArgs {
     trust: TrustArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
 }
 
 #[derive(Serialize)]
@@ -79,8 +83,9 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
         );
     }
     let reference: Reference = args.target.parse()?;
-    let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
-    let store = args.registry.stores(terminal)?.read(reference.location())?;
+    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
     let verification = verify(&*store, artifact, &trust, &policy).await?;
     let pinned = verification.artifact().pinned();
@@ -95,7 +100,8 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
         Ok(_) => {
-            let report = Report::of(&json)?.say(format!("verified {pinned}"));
+            let report = Report::of(&json)?.with(&stores.sources())?;
+            let report = report.say(format!("verified {pinned}"));
             Ok(lines.into_iter().fold(report, Report::say).line(pinned))
         }
     }
@@ -132,7 +138,7 @@ async fn verify_model(
             .hint("with `--signature`, that model signature is required and enough")
             .into());
     }
-    let trust = args.trust.root()?;
+    let trust = args.trust.root(terminal).await?;
     let signature = args.files.signature_of(path);
     let options = VerifyOptions {
         tree: args.files.tree(path)?,
@@ -186,7 +192,7 @@ async fn verify_directory(
     args: &VerifyArgs,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
-    let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
+    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
     let installed = Installed::open(directory)?;
     let reference = installed.reference().to_string();

@@ -142,3 +142,61 @@ impl fmt::Display for Match {
 fn invalid(message: &str) -> Error {
     Error::new(Reason::IdentityInvalid, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_from_beginning_to_end() {
+        for (pattern, admitted, refused) in [
+            (
+                r"https://github\.com/acme/.*",
+                "https://github.com/acme/bert/.github/workflows/x.yml@refs/heads/main",
+                "https://evil.example/?https://github.com/acme/",
+            ),
+            (
+                r"https://github\.com/acme",
+                "https://github.com/acme",
+                "https://github.com/acme-evil/bert",
+            ),
+            ("a@x|b@x", "b@x", "a@x|b@x"),
+            ("a@x|b@x", "a@x", "b@x.evil"),
+            (
+                r"(?i-u:CI)@example\.com",
+                "ci@example.com",
+                "ci@example.com\n",
+            ),
+            ("(?m)^a@x$", "a@x", "a@x\nb@x"),
+        ] {
+            let pattern = Match::pattern(pattern).unwrap();
+            assert!(pattern.admits(admitted), "{pattern}");
+            assert!(!pattern.admits(refused), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_says_nobody_everybody_or_nothing_is_refused() {
+        for pattern in [
+            "",
+            ".*",
+            ".+",
+            "^.*$",
+            "(?s).*",
+            r"\S+",
+            ".*@.*|https://.*",
+            "(",
+            "a)|(.*",
+            "(?:a{1000}){1000}",
+        ] {
+            let error = Match::pattern(pattern).unwrap_err();
+            assert_eq!(error.reason(), Reason::IdentityInvalid, "{pattern}");
+        }
+        for exact in ["", "  "] {
+            let error = Match::exact(exact).unwrap_err();
+            assert_eq!(error.reason(), Reason::IdentityInvalid);
+        }
+        Match::pattern(r".*@example\.com").unwrap();
+        Match::pattern("https://.*").unwrap();
+    }
+}
