@@ -7,7 +7,9 @@ pub mod key;
 
 use async_trait::async_trait;
 
-use crate::bundle::{Bundle, Material, PublicKeyHint, RawChain, pre_authentication_encoding};
+use crate::bundle::{
+    Bundle, Material, PublicKeyHint, RawCertificate, RawChain, pre_authentication_encoding,
+};
 use crate::error::{Error, Reason, Result};
 use crate::key::Algorithm;
 use crate::oms;
@@ -23,6 +25,12 @@ pub trait Signer: Send + Sync {
     /// Signs `message`, hashing it as the key's scheme asks, and returns the signature with what a
     /// verifier needs.
     async fn sign(&self, message: &[u8]) -> Result<(Vec<u8>, Material)>;
+
+    /// Returns the certificates between the signer's and a root, for bundles that have a place for
+    /// them: those of version 0.3 have none, except model signatures.
+    fn intermediates(&self) -> Vec<RawCertificate> {
+        Vec::new()
+    }
 }
 
 /// Signs `statement` and verifies the bundle as anyone else would before handing it out: a signer
@@ -78,7 +86,9 @@ fn model_signing_material(mut material: Material, signer: &dyn Signer) -> Result
     }
     if material.tlog_entries.is_empty() && material.x509_certificate_chain.is_none() {
         let chain = |leaf| RawChain {
-            certificates: vec![leaf],
+            certificates: std::iter::once(leaf)
+                .chain(signer.intermediates())
+                .collect(),
         };
         material.x509_certificate_chain = material.certificate.take().map(chain);
     }

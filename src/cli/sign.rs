@@ -6,6 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
+use modelctl::sign::Signer;
 use modelctl::unpack::Existing;
 use modelctl::verify::Artifact;
 use modelctl::{model_signature, oms, statement};
@@ -140,8 +141,8 @@ async fn sign_directory(
         signature: &signature,
         predicate_type: oms::PREDICATE,
     };
-    let by = signer.public_key().fingerprint();
-    let summary = format!("signed {} by {by}", directory.display());
+    let by = signer.authority();
+    let summary = format!("signed {} by {}", directory.display(), by.name());
     Ok(Report::of(&signed)?.line(signature.display()).say(summary))
 }
 
