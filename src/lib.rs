@@ -42,6 +42,7 @@ pub mod referrer;
 pub mod registry;
 pub mod secret;
 pub mod selection;
+pub mod sha256;
 pub mod sign;
 pub mod sink;
 pub mod statement;

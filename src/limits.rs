@@ -148,6 +148,9 @@ pub const ERROR_BODY: u64 = 64 << 10;
 /// (larger pieces were measured to be up to four times slower).
 pub const PIECE: usize = 128 << 10;
 
-/// Size of the pieces in which files are written. Larger ones make the kernel look for larger runs
+/// What is gathered of a file before it is hashed and written.
+pub const GATHER: usize = 1 << 20;
+
+/// Size of the pieces in which files are written through the page cache. Larger ones make the kernel look for larger runs
 /// of free memory to cache them in, which was measured to cost two to three times as much.
 pub const WRITE: usize = 32 << 10;

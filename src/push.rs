@@ -14,14 +14,16 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::blob::{Blob, Content, InMemory, blocking, stream_file};
 use crate::digest::Digest;
+use crate::digest_cache::Key;
 use crate::error::{Class, Error, Reason, Result};
 use crate::hashing::Hashers;
 use crate::manifest::Descriptor;
 use crate::model::ModelFile;
-use crate::pack::{Memory, PackOptions, Packed, Plan, hash, recall};
+use crate::pack::{Memory, Opened, PackOptions, Packed, Plan, hash, open, recall};
 use crate::progress::{Progress, Silent};
 use crate::reference::Selector;
-use crate::store::{RawDocument, Store};
+use crate::sink::Original;
+use crate::store::{Put, RawDocument, Store};
 use crate::walk::SourceFile;
 
 /// How to push.
@@ -72,19 +74,21 @@ pub async fn push(
     if let Some(packed) = unchanged(store, plan, options).await? {
         return Ok(Pushed::of(packed, 0));
     }
-    let hashers = Hashers::default();
-    let known = admitted(plan, options, &hashers, &*progress).await?;
     let upload = Upload {
         store,
         progress: &*progress,
         memory: options.memory.as_ref(),
-        hashers,
+        hashers: Hashers::default(),
         begun: Mutex::default(),
     };
+    let known = upload.admitted(plan, options).await?;
     let mut sent: Vec<(usize, Sent)> = futures_util::stream::iter(plan.files().iter().enumerate())
         .map(async |(index, file)| {
-            let digest = known.get(index).copied();
-            Ok::<_, Error>((index, upload.file(file, digest).await?))
+            let sent = match known.get(index) {
+                Some(digest) => upload.hashed(file, *digest).await?,
+                None => upload.file(file).await?,
+            };
+            Ok::<_, Error>((index, sent))
         })
         .buffer_unordered(options.concurrency.max(1))
         .try_collect()
@@ -99,26 +103,6 @@ pub async fn push(
         packed,
         sent.iter().map(|(_, sent)| sent.uploaded_bytes).sum(),
     ))
-}
-
-/// Returns the digests of all files if there is a gate, which admits them; without one nothing is
-/// hashed before it is sent.
-async fn admitted(
-    plan: &Plan,
-    options: &PushOptions,
-    hashers: &Hashers,
-    progress: &dyn Progress,
-) -> Result<Vec<Digest>> {
-    let Some(gate) = &options.gate else {
-        return Ok(Vec::new());
-    };
-    let digests: Vec<_> = futures_util::stream::iter(plan.files())
-        .map(|file| hash(file, options.memory.as_ref(), hashers, progress))
-        .buffered(hashers.count())
-        .try_collect()
-        .await?;
-    gate.admit(&plan.assemble(&digests, &options.pack)?)?;
-    Ok(digests)
 }
 
 /// Returns the artifact if every file is remembered and the store has its manifest: then it has
@@ -177,12 +161,70 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    /// Hashes a file, unless its digest is `known`, and sends it if the store does not have it.
-    async fn file(&self, file: &SourceFile, known: Option<Digest>) -> Result<Sent> {
-        let digest = match known {
-            Some(digest) => digest,
-            None => hash(file, self.memory, &self.hashers, self.progress).await?,
+    /// Sends a file if the store does not have it.
+    async fn file(&self, file: &SourceFile) -> Result<Sent> {
+        let Opened { original, key } = open(file).await?;
+        if let Some(digest) = self.memory.and_then(|memory| memory.cache.lookup(&key)) {
+            return self.hashed(file, digest).await;
+        }
+        match self.offer(file, original).await? {
+            Put::Stored(digest) => {
+                self.remember(key, digest);
+                Ok(Sent {
+                    digest,
+                    uploaded_bytes: file.size(),
+                })
+            }
+            Put::HashFirst(original) => {
+                let digest = hash(file, original, &self.hashers, self.progress).await?;
+                self.remember(key, digest);
+                self.hashed(file, digest).await
+            }
+        }
+    }
+
+    /// Returns the digests of all files if there is a gate, which admits them; without one nothing
+    /// is hashed before it is sent.
+    async fn admitted(&self, plan: &Plan, options: &PushOptions) -> Result<Vec<Digest>> {
+        let Some(gate) = &options.gate else {
+            return Ok(Vec::new());
         };
+        let digests: Vec<_> = futures_util::stream::iter(plan.files())
+            .map(|file| self.digest(file))
+            .buffered(self.hashers.count())
+            .try_collect()
+            .await?;
+        gate.admit(&plan.assemble(&digests, &options.pack)?)?;
+        Ok(digests)
+    }
+
+    /// Returns a file's digest: what is remembered of it, or what it hashes to.
+    async fn digest(&self, file: &SourceFile) -> Result<Digest> {
+        let Opened { original, key } = open(file).await?;
+        if let Some(digest) = self.memory.and_then(|memory| memory.cache.lookup(&key)) {
+            return Ok(digest);
+        }
+        let digest = hash(file, original, &self.hashers, self.progress).await?;
+        self.remember(key, digest);
+        Ok(digest)
+    }
+
+    fn remember(&self, key: Key, digest: Digest) {
+        if let Some(memory) = self.memory {
+            memory.cache.record(key, digest, (memory.clock)());
+        }
+    }
+
+    /// Lets the store read the file if it can tell what it is by itself.
+    async fn offer(&self, file: &SourceFile, original: Original) -> Result<Put> {
+        let path = file.path();
+        let begin = || self.progress.begin("upload", path.as_str(), file.size());
+        let put = self.store.put_file(original, &begin).await;
+        put.map_err(|error| error.at(format_args!("`{path}`")))
+    }
+
+    /// Sends a file whose digest is known, if the store does not have it.
+    async fn hashed(&self, file: &SourceFile, digest: Digest) -> Result<Sent> {
         // The store does not care what the bytes are for: the media type stands in the manifest.
         let descriptor = Descriptor::new("application/octet-stream", digest, file.size());
         let uploaded_bytes = match self.is_there(&descriptor).await? {
