@@ -9,6 +9,8 @@ mod completions;
 mod copy;
 mod environment;
 mod exit;
+mod files;
+mod gate;
 mod generate_key_pair;
 mod identity;
 mod inspect;

@@ -35,6 +35,15 @@ pub struct PushOptions {
     pub concurrency: usize,
     /// What files hashed to before, so that those are not read again.
     pub memory: Option<Memory>,
+    /// What decides whether the model may be stored. With a gate, every file is hashed before the
+    /// first is sent.
+    pub gate: Option<Arc<dyn Gate>>,
+}
+
+/// What decides, when the files of a model are known by their digests, whether it may be stored.
+pub trait Gate: std::fmt::Debug + Send + Sync {
+    /// Refuses a model that may not be stored.
+    fn admit(&self, packed: &Packed) -> Result<()>;
 }
 
 /// What a push came to.
@@ -72,8 +81,15 @@ pub async fn push(
         hashers: Hashers::default(),
         begun: Mutex::default(),
     };
+    let known = upload.admitted(plan, options).await?;
     let mut sent: Vec<(usize, Sent)> = futures_util::stream::iter(plan.files().iter().enumerate())
-        .map(async |(index, file)| Ok::<_, Error>((index, upload.file(file).await?)))
+        .map(async |(index, file)| {
+            let sent = match known.get(index) {
+                Some(digest) => upload.hashed(file, *digest).await?,
+                None => upload.file(file).await?,
+            };
+            Ok::<_, Error>((index, sent))
+        })
         .buffer_unordered(options.concurrency.max(1))
         .try_collect()
         .await?;
@@ -103,6 +119,9 @@ async fn unchanged(
         return Ok(None);
     };
     let packed = plan.assemble(&digests, &options.pack)?;
+    if let Some(gate) = &options.gate {
+        gate.admit(&packed)?;
+    }
     let selector = Selector::Digest(*packed.document.digest());
     match store.manifest(&selector).await {
         Ok(_) => Ok(Some(packed)),
@@ -162,6 +181,32 @@ impl Upload<'_> {
                 self.hashed(file, digest).await
             }
         }
+    }
+
+    /// Returns the digests of all files if there is a gate, which admits them; without one nothing
+    /// is hashed before it is sent.
+    async fn admitted(&self, plan: &Plan, options: &PushOptions) -> Result<Vec<Digest>> {
+        let Some(gate) = &options.gate else {
+            return Ok(Vec::new());
+        };
+        let digests: Vec<_> = futures_util::stream::iter(plan.files())
+            .map(|file| self.digest(file))
+            .buffered(self.hashers.count())
+            .try_collect()
+            .await?;
+        gate.admit(&plan.assemble(&digests, &options.pack)?)?;
+        Ok(digests)
+    }
+
+    /// Returns a file's digest: what is remembered of it, or what it hashes to.
+    async fn digest(&self, file: &SourceFile) -> Result<Digest> {
+        let Opened { original, key } = open(file).await?;
+        if let Some(digest) = self.memory.and_then(|memory| memory.cache.lookup(&key)) {
+            return Ok(digest);
+        }
+        let digest = hash(file, original, &self.hashers, self.progress).await?;
+        self.remember(key, digest);
+        Ok(digest)
     }
 
     fn remember(&self, key: Key, digest: Digest) {

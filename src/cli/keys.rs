@@ -57,10 +57,13 @@ impl SignerArgs {
                 (Box::new(KeySigner::new(key, private)), public)
             }
         };
-        if self.certificate.is_none() && public.algorithm() == Algorithm::EcdsaP384 {
-            terminal.say(
-                "note: cosign up to 3.1.3 cannot verify P-384 signatures by key; P-256 and Ed25519 work everywhere",
-            );
+        let algorithm = public.algorithm();
+        let is_rare = matches!(algorithm, Algorithm::EcdsaP384 | Algorithm::EcdsaP521);
+        if self.certificate.is_none() && is_rare {
+            terminal.say(&format!(
+                "note: cosign up to 3.1.3 cannot verify {algorithm} signatures by key; P-256 and \
+                 Ed25519 work everywhere",
+            ));
         }
         self.certified(signer, &public)
     }
