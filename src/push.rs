@@ -3,7 +3,7 @@
 //! Files are hashed and sent side by side, each from its own pieces, so memory does not grow with
 //! the model. What the store has already is not sent again. The manifest comes last and without a
 //! tag: whoever finds the tag later shall find the signatures too, so the caller signs first and
-//! then calls [`Store::put_manifest`] with the tag.
+//! then calls [`Store::put_manifest`] with the tag, unless it is there already.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -20,7 +20,7 @@ use crate::manifest::Descriptor;
 use crate::model::ModelFile;
 use crate::pack::{Memory, PackOptions, Packed, Plan, hash, recall};
 use crate::progress::{Progress, Silent};
-use crate::reference::Selector;
+use crate::reference::{Selector, Tag};
 use crate::store::{RawDocument, Store};
 use crate::walk::SourceFile;
 
@@ -33,13 +33,18 @@ pub struct PushOptions {
     pub concurrency: usize,
     /// What files hashed to before, so that those are not read again.
     pub memory: Option<Memory>,
+    /// The tag that the manifest is going to have: where it names this very manifest already, and
+    /// no file has changed, nothing else is asked of the store.
+    pub tag: Option<Tag>,
 }
 
 /// What a push came to.
 #[derive(Debug, Clone)]
 pub struct Pushed {
-    /// The manifest, which is stored but has no tag yet.
+    /// The manifest, which is stored.
     pub document: RawDocument,
+    /// Whether the tag that was asked for names it already; else that is left to the caller.
+    pub is_tagged: bool,
     /// The files, in the order of the layers.
     pub files: Vec<ModelFile>,
     /// The bytes of files that were sent.
@@ -50,7 +55,7 @@ pub struct Pushed {
     pub total_bytes: u64,
 }
 
-/// Stores the model that `plan` found, whose manifest gets no tag yet.
+/// Stores the model that `plan` found, whose manifest gets no tag here.
 ///
 /// The plan comes first so that a directory that cannot be packed is refused before a store is
 /// even opened.
@@ -60,8 +65,13 @@ pub async fn push(
     options: &PushOptions,
     progress: Arc<dyn Progress>,
 ) -> Result<Pushed> {
-    if let Some(packed) = unchanged(store, plan, options).await? {
-        return Ok(Pushed::of(packed, 0));
+    if let Some(packed) = remembered(plan, options).await?
+        && let Some(is_tagged) = is_there(store, &packed, options.tag.as_ref()).await?
+    {
+        return Ok(Pushed {
+            is_tagged,
+            ..Pushed::of(packed, 0)
+        });
     }
     let upload = Upload {
         store,
@@ -87,26 +97,35 @@ pub async fn push(
     ))
 }
 
-/// Returns the artifact if every file is remembered and the store has its manifest: then it has
-/// all of it, and nothing is read, looked for or sent.
-async fn unchanged(
-    store: &dyn Store,
-    plan: &Plan,
-    options: &PushOptions,
-) -> Result<Option<Packed>> {
+/// Returns the artifact, if every file is remembered.
+async fn remembered(plan: &Plan, options: &PushOptions) -> Result<Option<Packed>> {
     let Some(memory) = &options.memory else {
         return Ok(None);
     };
     let Some(digests) = recall(plan.files(), memory).await? else {
         return Ok(None);
     };
-    let packed = plan.assemble(&digests, &options.pack)?;
-    let selector = Selector::Digest(*packed.document.digest());
-    match store.manifest(&selector).await {
-        Ok(_) => Ok(Some(packed)),
-        Err(error) if error.reason().class() == Class::NotFound => Ok(None),
-        Err(error) => Err(error),
+    plan.assemble(&digests, &options.pack).map(Some)
+}
+
+/// Returns, if the store has the artifact's manifest and so all of it, whether `tag` names it.
+async fn is_there(store: &dyn Store, packed: &Packed, tag: Option<&Tag>) -> Result<Option<bool>> {
+    let digest = *packed.document.digest();
+    let by_tag = tag.map(|tag| (Selector::Tag(tag.clone()), true));
+    let selectors = by_tag
+        .into_iter()
+        .chain([(Selector::Digest(digest), false)]);
+    for (selector, is_tagged) in selectors {
+        match store.manifest(&selector).await {
+            Ok(found) if *found.digest() == digest => return Ok(Some(is_tagged)),
+            Ok(_) => {}
+            // What a tag named until now may be anything; it is about to be replaced.
+            Err(error) if error.reason().class() == Class::NotFound => {}
+            Err(error) if is_tagged && error.reason().class() == Class::Content => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(None)
 }
 
 impl Pushed {
@@ -114,6 +133,7 @@ impl Pushed {
         let total_bytes = packed.files.iter().map(|file| file.descriptor.size).sum();
         Self {
             document: packed.document,
+            is_tagged: false,
             files: packed.files,
             uploaded_bytes,
             reused_bytes: total_bytes - uploaded_bytes,

@@ -132,6 +132,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         },
         concurrency: args.concurrency.count(),
         memory,
+        tag: args.reference.tag().cloned(),
     };
     let plan = Plan::read(&args.directory, &options.pack).await?;
     let store = args
@@ -146,7 +147,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     if let Some(signer) = &signer {
         referrers = sign_and_attest(&*store, &artifact, args.sign, attestations, signer).await?;
     }
-    if let Some(tag) = args.reference.tag() {
+    if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;
     }
     let reference = artifact.pinned();
