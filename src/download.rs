@@ -121,6 +121,7 @@ impl Downloads {
         };
         self.progress
             .note(&format!("will fetch it again from its first byte: {error}"));
+        store.distrust_blob(blob);
         transfer.empty().await?;
         meter.reset();
         let check = transfer.check(Start::Fresh)?;

@@ -52,6 +52,9 @@ pub trait Store: Send + Sync {
         Ok(Part::Whole(blob.into_unchecked()))
     }
 
+    /// Hears that what came for a blob was wrong, so that no cache may answer for it next time.
+    fn distrust_blob(&self, _descriptor: &Descriptor) {}
+
     /// Whether the blob is here already, with the right size.
     async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool>;
 

@@ -42,6 +42,10 @@ pub(super) struct RegistryArgs {
     /// The client certificate's private key (PEM).
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     key_file: Option<PathBuf>,
+    /// Let registries on the internet lead to HOST although it is in a private network, such as
+    /// a cloud's private endpoint for storage (repeatable).
+    #[arg(long, value_name = "HOST")]
+    private_host: Vec<String>,
 }
 
 /// How many transfers run at once.
@@ -102,6 +106,7 @@ impl RegistryArgs {
                 .transpose()?,
             client_identity: identity,
             proxies: Proxies::Environment,
+            private_hosts: self.private_host.clone(),
             credentials,
             progress: terminal.progress(),
             ..Settings::default()
