@@ -162,6 +162,8 @@ reasons! {
     CredentialsInvalid = "credentials-invalid" => Usage,
     /// A CA, client certificate or client key file cannot be used.
     TlsSettingsInvalid = "tls-settings-invalid" => Usage,
+    /// A `hosts.toml`, which says where mirrors are, or what it names cannot be used.
+    HostsFileInvalid = "hosts-file-invalid" => Usage,
     /// A file with a Sigstore instance's keys and certificates cannot be used.
     TrustRootInvalid = "trust-root-invalid" => Usage,
     /// An identity that is to be trusted says nothing, everything, or is no regular expression.

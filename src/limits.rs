@@ -139,6 +139,9 @@ pub const TOKENS_TIME: Duration = Duration::from_secs(60);
 /// Tries of one idempotent request.
 pub const TRIES: u32 = 5;
 
+/// Failures in a row after which a mirror is not asked any more.
+pub const MIRROR_FAILURES: u32 = 3;
+
 /// The longest wait between two tries that is of our own choosing.
 pub const RETRY_WAIT: Duration = Duration::from_secs(30);
 

@@ -10,7 +10,8 @@
 //!   `refusal` say what came back;
 //! * `endpoint` is one registry: it signs in (`login`, `token`, `quota`, `challenge`, `scope`), follows
 //!   redirects (`referral`, `origin`) and tries again (`retry`);
-//! * `repository` is one store in it: `manifests`, `blobs`, `parts`, `uploads`, `referrers`, `tags`.
+//! * `repository` is one store in it: `manifests`, `blobs`, `parts`, `uploads`, `referrers`, `tags`;
+//! * `mirrors` is a repository read through other hosts that have copies of it.
 
 mod answer;
 pub mod auth;
@@ -23,6 +24,7 @@ mod header;
 mod http;
 mod login;
 mod manifests;
+pub mod mirrors;
 mod names;
 mod origin;
 mod pages;
@@ -169,7 +171,12 @@ pub struct Client {
 impl Client {
     /// Returns a client; a CA or client certificate that cannot be used is an error here.
     pub fn new(settings: Settings) -> Result<Self> {
-        let http = Http::new(&settings)?;
+        let http = Http::new(
+            settings.ca_pem.as_deref(),
+            settings.client_identity.as_ref(),
+            settings.patience,
+            &settings,
+        )?;
         Ok(Self {
             settings,
             http: Arc::new(http),

@@ -52,8 +52,12 @@ pub trait Store: Send + Sync {
         Ok(Part::Whole(blob.into_unchecked()))
     }
 
-    /// Hears that what came for a blob was wrong, so that no cache may answer for it next time.
-    fn distrust_blob(&self, _descriptor: &Descriptor) {}
+    /// Notes that what came for this blob was not it: no cache may answer for it next time. `true`
+    /// means that whoever gave it will not be asked for it again and somebody else can be, so that
+    /// another try makes sense.
+    fn distrust(&self, _descriptor: &Descriptor) -> bool {
+        false
+    }
 
     /// Whether the blob is here already, with the right size.
     async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool>;

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::parse;
 use super::report::{Failure, Report, count, size};
-use super::stores::{ConcurrencyArgs, RegistryArgs};
+use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
 use super::trust::{TrustArgs, explain};
 
@@ -33,7 +33,9 @@ use super::trust::{TrustArgs, explain};
   modelctl pull registry.example.com/acme/bert:v1 --verify \\
       --certificate-identity-regexp 'https://github\\.com/acme/bert/.*' \\
       --certificate-oidc-issuer https://token.actions.githubusercontent.com
-  modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'")]
+  modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'
+  modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub \\
+      --hosts-dir /etc/containerd/certs.d")]
 pub(super) struct PullArgs {
     /// Where from.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -57,6 +59,8 @@ pub(super) struct PullArgs {
     trust: TrustArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
     #[command(flatten)]
     concurrency: ConcurrencyArgs,
 }
@@ -88,10 +92,8 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         .into());
     }
     let directory = directory(&args)?;
-    let store = args
-        .registry
-        .stores(terminal)?
-        .read(args.reference.location())?;
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(args.reference.location())?;
     let artifact = admit(&*store, &args, terminal).await?;
     let options = PullOptions {
         selection: Selection {
@@ -145,7 +147,10 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         unverified,
         verdict,
     };
-    Ok(Report::of(&data)?.say(summary).line(pulled.path.display()))
+    let sources = stores.sources();
+    let report = Report::of(&data)?.with(&sources)?.say(summary);
+    let report = sources.line().into_iter().fold(report, Report::say);
+    Ok(report.line(pulled.path.display()))
 }
 
 fn directory(args: &PullArgs) -> Result<PathBuf, Error> {

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::parse;
 use super::report::{Failure, Report};
-use super::stores::RegistryArgs;
+use super::stores::{MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
 use super::trust::SignersArgs;
 
@@ -39,6 +39,8 @@ pub(super) struct TreeArgs {
     signers: SignersArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
 }
 
 #[derive(Serialize)]
@@ -76,10 +78,8 @@ pub(super) async fn run(args: TreeArgs, terminal: &Terminal) -> Result<Report, F
         true => None,
         false => Some(args.signers.root(terminal).await?),
     };
-    let store = args
-        .registry
-        .stores(terminal)?
-        .read(args.reference.location())?;
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(args.reference.location())?;
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let mut walk = Walk {
         store: &*store,

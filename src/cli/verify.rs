@@ -11,7 +11,7 @@ use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
 use super::report::{Failure, Report, count, size};
-use super::stores::RegistryArgs;
+use super::stores::{MirrorArgs, RegistryArgs};
 use super::terminal::Terminal;
 use super::trust::{TrustArgs, explain};
 
@@ -40,6 +40,8 @@ pub(super) struct VerifyArgs {
     trust: TrustArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
 }
 
 #[derive(Serialize)]
@@ -64,7 +66,8 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
     }
     let reference: Reference = args.target.parse()?;
     let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
-    let store = args.registry.stores(terminal)?.read(reference.location())?;
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
     let verification = verify(&*store, artifact, &trust, &policy).await?;
     let pinned = verification.artifact().pinned();
@@ -79,7 +82,8 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
         Ok(_) => {
-            let report = Report::of(&json)?.say(format!("verified {pinned}"));
+            let report = Report::of(&json)?.with(&stores.sources())?;
+            let report = report.say(format!("verified {pinned}"));
             Ok(lines.into_iter().fold(report, Report::say).line(pinned))
         }
     }

@@ -55,6 +55,7 @@ pub(super) struct Call<'a> {
 pub(super) struct Http {
     authorities: Vec<Certificate>,
     identity: Option<Identity>,
+    certificates: Certificates,
     proxies: Proxies,
     patience: Patience,
     names: Arc<dyn Names>,
@@ -68,6 +69,16 @@ pub(super) struct Http {
 struct Sender {
     client: Client,
     resolver: Resolver,
+}
+
+/// Whether a peer must prove by a certificate that it is who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Certificates {
+    /// It must.
+    #[default]
+    Checked,
+    /// It need not: only for mirrors on this machine (`mirrors`), whose content is checked.
+    Unchecked,
 }
 
 /// What differs between clients.
@@ -93,14 +104,18 @@ enum Trust {
 impl Http {
     /// Returns a sender of requests; a CA or client certificate that cannot be used is an error
     /// now, not at the first request.
-    pub(super) fn new(settings: &Settings) -> Result<Self> {
-        let ca_pem = settings.ca_pem.as_deref();
-        let identity = settings.client_identity.as_ref();
+    pub(super) fn new(
+        ca_pem: Option<&[u8]>,
+        identity: Option<&ClientIdentity>,
+        patience: Patience,
+        settings: &Settings,
+    ) -> Result<Self> {
         let http = Self {
             authorities: ca_pem.map(authorities).transpose()?.unwrap_or_default(),
             identity: identity.map(ClientIdentity::read).transpose()?,
+            certificates: Certificates::Checked,
             proxies: settings.proxies,
-            patience: settings.patience,
+            patience,
             names: Arc::clone(&settings.names),
             distances: Arc::default(),
             private_hosts: settings.private_hosts.clone(),
@@ -117,6 +132,13 @@ impl Http {
             led_by: None,
         })?;
         Ok(http)
+    }
+
+    /// Looks at certificates in this way from now on.
+    pub(super) fn with_certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = certificates;
+        self.clients = Mutex::default();
+        self
     }
 
     /// Returns how long peers may take.
@@ -222,6 +244,9 @@ impl Http {
         // Merging, unlike the default, does without the system's CAs where there are none; but
         // merging nothing is the default.
         builder = builder.tls_certs_merge(self.authorities.iter().cloned());
+        if self.certificates == Certificates::Unchecked {
+            builder = builder.tls_danger_accept_invalid_certs(true);
+        }
         match (&self.identity, kind.trust) {
             (Some(identity), Trust::Identified) => builder.identity(identity.clone()),
             _ => builder,

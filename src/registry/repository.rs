@@ -45,6 +45,14 @@ impl Repository {
         self.endpoint.url(&format!("v2/{}/{path}", self.name))
     }
 
+    /// Asks past all caches for this blob from now on.
+    pub(super) fn suspect(&self, descriptor: &Descriptor) {
+        if let (Ok(mut suspects), Ok(mut versions)) = (self.suspects.lock(), self.versions.lock()) {
+            suspects.insert(descriptor.digest);
+            versions.remove(&descriptor.digest);
+        }
+    }
+
     /// Returns a request for a blob's content, past all caches if something wrong came before.
     pub(super) fn content_request(&self, descriptor: &Descriptor, action: &str) -> Result<Request> {
         let url = self.url(&format!("blobs/{}", descriptor.digest))?;
@@ -86,11 +94,9 @@ impl Store for Repository {
         self.open_part(descriptor, range).await
     }
 
-    fn distrust_blob(&self, descriptor: &Descriptor) {
-        if let (Ok(mut suspects), Ok(mut versions)) = (self.suspects.lock(), self.versions.lock()) {
-            suspects.insert(descriptor.digest);
-            versions.remove(&descriptor.digest);
-        }
+    fn distrust(&self, descriptor: &Descriptor) -> bool {
+        self.suspect(descriptor);
+        false
     }
 
     async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool> {
