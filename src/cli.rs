@@ -4,6 +4,7 @@
 //! library and returns a [`Report`]. Nothing below this module sees a flag.
 
 mod attest;
+mod certificates;
 mod completions;
 mod copy;
 mod environment;
@@ -24,6 +25,7 @@ mod sign;
 mod stores;
 mod tag;
 mod terminal;
+mod token;
 mod tree;
 mod trust;
 mod verify;

@@ -14,14 +14,16 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::blob::{Blob, Content, InMemory, blocking, stream_file};
 use crate::digest::Digest;
+use crate::digest_cache::Key;
 use crate::error::{Class, Error, Reason, Result};
 use crate::hashing::Hashers;
 use crate::manifest::Descriptor;
 use crate::model::ModelFile;
-use crate::pack::{Memory, PackOptions, Packed, Plan, hash, recall};
+use crate::pack::{Memory, Opened, PackOptions, Packed, Plan, hash, open, recall};
 use crate::progress::{Progress, Silent};
 use crate::reference::{Selector, Tag};
-use crate::store::{RawDocument, Store};
+use crate::sink::Original;
+use crate::store::{Put, RawDocument, Store};
 use crate::walk::SourceFile;
 
 /// How to push.
@@ -160,9 +162,44 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    /// Hashes a file, and sends it if the store does not have it.
+    /// Sends a file if the store does not have it.
     async fn file(&self, file: &SourceFile) -> Result<Sent> {
-        let digest = hash(file, self.memory, &self.hashers, self.progress).await?;
+        let Opened { original, key } = open(file).await?;
+        if let Some(digest) = self.memory.and_then(|memory| memory.cache.lookup(&key)) {
+            return self.hashed(file, digest).await;
+        }
+        match self.offer(file, original).await? {
+            Put::Stored(digest) => {
+                self.remember(key, digest);
+                Ok(Sent {
+                    digest,
+                    uploaded_bytes: file.size(),
+                })
+            }
+            Put::HashFirst(original) => {
+                let digest = hash(file, original, &self.hashers, self.progress).await?;
+                self.remember(key, digest);
+                self.hashed(file, digest).await
+            }
+        }
+    }
+
+    fn remember(&self, key: Key, digest: Digest) {
+        if let Some(memory) = self.memory {
+            memory.cache.record(key, digest, (memory.clock)());
+        }
+    }
+
+    /// Lets the store read the file if it can tell what it is by itself.
+    async fn offer(&self, file: &SourceFile, original: Original) -> Result<Put> {
+        let path = file.path();
+        let begin = || self.progress.begin("upload", path.as_str(), file.size());
+        let put = self.store.put_file(original, &begin).await;
+        put.map_err(|error| error.at(format_args!("`{path}`")))
+    }
+
+    /// Sends a file whose digest is known, if the store does not have it.
+    async fn hashed(&self, file: &SourceFile, digest: Digest) -> Result<Sent> {
         // The store does not care what the bytes are for: the media type stands in the manifest.
         let descriptor = Descriptor::new("application/octet-stream", digest, file.size());
         let uploaded_bytes = match self.is_there(&descriptor).await? {

@@ -3,7 +3,9 @@
 //! A local key, a certificate, an HSM or a cloud KMS is one implementation of [`Signer`]; nothing
 //! else in this crate knows how a signature is made.
 
+pub mod certificate;
 pub mod key;
+pub mod pkcs11;
 
 use async_trait::async_trait;
 

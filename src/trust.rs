@@ -5,6 +5,7 @@
 //! over the exact bytes, and only then read the statement.
 
 mod key;
+pub mod pki;
 mod signed;
 pub mod sigstore;
 mod witness;
@@ -22,6 +23,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::statement::Statement;
+use pki::Pki;
 use signed::Signed;
 use sigstore::{Claim, Keyless, SigstoreRoot};
 
@@ -36,6 +38,7 @@ pub struct Authority {
 #[derive(Debug, Clone)]
 enum Kind {
     Key(PublicKey),
+    Pki(Box<Pki>),
     Keyless(Box<Keyless>),
 }
 
@@ -45,6 +48,14 @@ impl Authority {
         Self {
             name: name.into(),
             kind: Kind::Key(key),
+        }
+    }
+
+    /// Returns whoever holds a certificate that `pki` trusts, called `name`.
+    pub fn pki(name: impl Into<String>, pki: Pki) -> Self {
+        Self {
+            name: name.into(),
+            kind: Kind::Pki(Box::new(pki)),
         }
     }
 
@@ -76,6 +87,23 @@ pub enum SignerIdentity {
         /// The SHA-256 of the key's SubjectPublicKeyInfo.
         fingerprint: Digest,
     },
+    /// The holder of a certificate.
+    Certificate {
+        /// What the user calls the authority: usually the file with its root.
+        name: String,
+        /// Who it is, as the certificate says (RFC 4514).
+        subject: String,
+        /// The subject's alternative names.
+        identities: Vec<String>,
+        /// Who issued the certificate (RFC 4514).
+        issuer: String,
+        /// The SHA-256 of the certificate.
+        fingerprint: Digest,
+        /// The SHA-256 of the trusted root it leads to; none when the certificate itself is
+        /// trusted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        root: Option<Digest>,
+    },
     /// Someone whom an identity provider knows, by a certificate that lived for minutes.
     Keyless {
         /// What the user calls the identity.
@@ -94,7 +122,9 @@ impl SignerIdentity {
     /// Returns the name of the authority that this signer is.
     pub fn authority(&self) -> &str {
         match self {
-            Self::Key { name, .. } | Self::Keyless { name, .. } => name,
+            Self::Key { name, .. }
+            | Self::Keyless { name, .. }
+            | Self::Certificate { name, .. } => name,
         }
     }
 }
@@ -112,6 +142,18 @@ impl std::fmt::Display for SignerIdentity {
                     "{algorithm} key {name} ({:.19}…)",
                     fingerprint.to_string()
                 )
+            }
+            Self::Certificate {
+                subject,
+                identities,
+                issuer,
+                ..
+            } => {
+                write!(f, "certificate of {subject}")?;
+                if !identities.is_empty() {
+                    write!(f, " ({})", identities.join(", "))?;
+                }
+                write!(f, " by {issuer}")
             }
             Self::Keyless {
                 identity, issuer, ..
@@ -266,6 +308,7 @@ impl Authority {
     fn recognise(&self, signed: &Signed<'_>) -> Result<Recognised> {
         match &self.kind {
             Kind::Key(key) => key::recognise(&self.name, key, signed),
+            Kind::Pki(pki) => pki::recognise(&self.name, pki, signed),
             Kind::Keyless(keyless) => sigstore::recognise(&self.name, keyless, signed),
         }
     }

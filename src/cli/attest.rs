@@ -55,9 +55,10 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
         .write(args.reference.location())?;
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let now = Timestamp::now();
-    let attest = modelctl::attest::attest(&*store, &artifact, predicate_type, value, &signer, now);
+    let attest = modelctl::attest::attest(&*store, &artifact, predicate_type, value, &*signer, now);
     let done = attest.await?;
-    let by = signer.public_key().fingerprint();
+    let by = signer.authority();
+    let by = by.name();
     let summary = match done.existed {
         true => format!("attested {predicate_type} before by {by}"),
         false => format!("attested {predicate_type} by {by}"),

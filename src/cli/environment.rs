@@ -23,6 +23,17 @@ pub(super) fn key_password() -> Option<Secret> {
         .find_map(variable)
 }
 
+/// Returns the library that speaks to tokens whose URI names none.
+pub(super) fn pkcs11_module() -> Option<PathBuf> {
+    let named = std::env::var_os("MODELCTL_PKCS11_MODULE");
+    named.filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the PIN of tokens whose URI has none.
+pub(super) fn pkcs11_pin() -> Option<Secret> {
+    variable("MODELCTL_PKCS11_PIN")
+}
+
 /// Returns the file in which Docker keeps credentials, which `login` writes (`DOCKER_CONFIG`).
 pub(super) fn docker_config() -> Option<PathBuf> {
     let directory = match std::env::var_os("DOCKER_CONFIG").filter(|path| !path.is_empty()) {

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use modelctl::download::Retry;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
 use modelctl::selection::Selection;
+use modelctl::sink::Io;
 use modelctl::store::Store;
 use modelctl::unpack::{Existing, PullOptions, pull};
 use modelctl::verify::{Artifact, Proof, Verified, verify};
@@ -34,6 +35,7 @@ use super::trust::{TrustArgs, explain};
       --certificate-identity-regexp 'https://github\\.com/acme/bert/.*' \\
       --certificate-oidc-issuer https://token.actions.githubusercontent.com
   modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'
+  modelctl pull localhost:5000/bert:v1 /mnt/scratch/bert --io direct
   modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub \\
       --hosts-dir /etc/containerd/certs.d")]
 pub(super) struct PullArgs {
@@ -55,6 +57,12 @@ pub(super) struct PullArgs {
     /// Do not fetch files that match GLOB (repeatable).
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
+    /// How large files are written: through the page cache (buffered), which leaves the model
+    /// there for whoever loads it next, or past it (direct), which takes less of the processor and
+    /// of a container's memory. `auto` is buffered unless the model is larger than half of the
+    /// memory that is available.
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    io: IoArg,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -63,6 +71,24 @@ pub(super) struct PullArgs {
     mirrors: MirrorArgs,
     #[command(flatten)]
     concurrency: ConcurrencyArgs,
+}
+
+/// How large files are written.
+#[derive(Clone, Copy, ValueEnum)]
+enum IoArg {
+    Auto,
+    Buffered,
+    Direct,
+}
+
+impl IoArg {
+    fn choice(self) -> Option<Io> {
+        match self {
+            Self::Auto => None,
+            Self::Buffered => Some(Io::Buffered),
+            Self::Direct => Some(Io::Direct),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -106,6 +132,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
             Existing::Refuse
         },
         concurrency: args.concurrency.count(),
+        io: args.io.choice(),
         retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),

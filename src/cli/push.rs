@@ -145,7 +145,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     let artifact = Artifact::stored(args.reference.clone(), pushed.document.clone());
     let mut referrers = Vec::new();
     if let Some(signer) = &signer {
-        referrers = sign_and_attest(&*store, &artifact, args.sign, attestations, signer).await?;
+        referrers = sign_and_attest(&*store, &artifact, args.sign, attestations, &**signer).await?;
     }
     if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;

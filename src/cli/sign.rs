@@ -24,7 +24,10 @@ use super::terminal::Terminal;
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl sign oci:./store:v1 --key cosign.key
-  modelctl sign registry.example.com/acme/bert@sha256:… --key env://SIGNING_KEY")]
+  modelctl sign registry.example.com/acme/bert@sha256:… --key env://SIGNING_KEY
+  modelctl sign oci:./store:v1 --key release.key --certificate release.pem
+  modelctl sign oci:./store:v1 \\
+      --key 'pkcs11:token=release;object=signing?module-path=/usr/lib/libp11.so'")]
 pub(super) struct SignArgs {
     /// What to sign: name it by digest where a tag might move.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -61,8 +64,9 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
         .write(args.reference.location())?;
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let done =
-        modelctl::attest::sign(&*store, &artifact, annotations, &signer, Timestamp::now()).await?;
-    let by = signer.public_key().fingerprint();
+        modelctl::attest::sign(&*store, &artifact, annotations, &*signer, Timestamp::now()).await?;
+    let by = signer.authority();
+    let by = by.name();
     let summary = match done.existed {
         true => format!("signed before by {by}"),
         false => format!("signed by {by}"),

@@ -27,6 +27,7 @@ pub(crate) fn options() -> PullOptions {
         selection: Selection::default(),
         existing: Existing::Refuse,
         concurrency: 3,
+        io: None,
         retry: Retry {
             tries: 2,
             wait: Duration::from_millis(1),

@@ -27,6 +27,8 @@ mod big;
 mod cosign_reads;
 mod cosign_writes;
 mod fleet;
+mod pki;
 mod referrers;
 mod tampering;
+mod tokens;
 mod transfer;
