@@ -164,6 +164,12 @@ reasons! {
     CredentialsInvalid = "credentials-invalid" => Usage,
     /// A CA, client certificate or client key file cannot be used.
     TlsSettingsInvalid = "tls-settings-invalid" => Usage,
+    /// Nobody says who signs: there is neither a key nor an identity.
+    IdentityMissing = "identity-missing" => Usage,
+    /// An identity token is malformed, expired, or not for Sigstore.
+    IdentityTokenInvalid = "identity-token-invalid" => Usage,
+    /// A signing configuration cannot be read, or has not the services that are needed.
+    SigningConfigInvalid = "signing-config-invalid" => Usage,
     /// A `hosts.toml`, which says where mirrors are, or what it names cannot be used.
     HostsFileInvalid = "hosts-file-invalid" => Usage,
     /// A file with certificates or a revocation list cannot be read or used.
@@ -288,9 +294,9 @@ reasons! {
     TrustRootUnavailable = "trust-root-unavailable" => Network,
     /// The registry asks to slow down.
     RateLimited = "rate-limited" => Network,
-    /// The registry failed.
+    /// The registry, or a service that signing needs, failed.
     RegistryFailed = "registry-failed" => Network,
-    /// The registry answered outside the protocol.
+    /// The registry, or a service that signing needs, answered outside the protocol.
     RegistryProtocol = "registry-protocol" => Network,
     /// Nothing came for too long.
     TimedOut = "timed-out" => Network,

@@ -127,6 +127,9 @@ pub const HELPER_OUTPUT: u64 = 64 << 10;
 /// How long a credential helper may take.
 pub const HELPER_TIME: Duration = Duration::from_secs(30);
 
+/// How long somebody may take to log in by browser.
+pub const LOGIN_TIME: Duration = Duration::from_secs(300);
+
 /// How long a connection may take to open.
 pub const CONNECT_TIME: Duration = Duration::from_secs(15);
 

@@ -5,6 +5,7 @@
 //! over the exact bytes, and only then read the statement.
 
 mod key;
+mod own;
 pub mod pki;
 mod signed;
 pub mod sigstore;
@@ -23,6 +24,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::statement::Statement;
+pub(crate) use own::OwnCertificate;
 use pki::Pki;
 use signed::Signed;
 use sigstore::{Claim, Keyless, SigstoreRoot};
@@ -40,6 +42,7 @@ enum Kind {
     Key(PublicKey),
     Pki(Box<Pki>),
     Keyless(Box<Keyless>),
+    Certificate(Box<OwnCertificate>),
 }
 
 impl Authority {
@@ -70,6 +73,23 @@ impl Authority {
     /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the key whose holder this is, if it is recognised by a key alone.
+    pub(crate) fn public_key(&self) -> Option<&PublicKey> {
+        match &self.kind {
+            Kind::Key(key) => Some(key),
+            Kind::Pki(_) | Kind::Keyless(_) | Kind::Certificate(_) => None,
+        }
+    }
+
+    /// Returns the holder of the key in `certificate`, whoever issued that. It is for a signer's
+    /// look at its own work, where there is no root of trust, and not for anybody else's.
+    pub(crate) fn certificate(certificate: OwnCertificate) -> Self {
+        Self {
+            name: certificate.identity.clone(),
+            kind: Kind::Certificate(Box::new(certificate)),
+        }
     }
 }
 
@@ -310,6 +330,7 @@ impl Authority {
             Kind::Key(key) => key::recognise(&self.name, key, signed),
             Kind::Pki(pki) => pki::recognise(&self.name, pki, signed),
             Kind::Keyless(keyless) => sigstore::recognise(&self.name, keyless, signed),
+            Kind::Certificate(certificate) => own::recognise(&self.name, certificate, signed),
         }
     }
 }

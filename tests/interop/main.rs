@@ -20,6 +20,8 @@ mod model;
 mod peers;
 mod registry;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 mod token;
 
 mod auth;
@@ -27,6 +29,7 @@ mod big;
 mod cosign_reads;
 mod cosign_writes;
 mod fleet;
+mod keyless;
 mod pki;
 mod referrers;
 mod tampering;
