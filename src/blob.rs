@@ -314,7 +314,7 @@ pub fn stream_file(mut file: impl Read + Send + 'static, what: impl Into<String>
     let what = what.into();
     let (sender, receiver) = mpsc::channel::<Result<Bytes>>(PIECES_IN_FLIGHT);
     tokio::task::spawn_blocking(move || {
-        let pool = Pool::new(limits::PARCEL);
+        let pool = Pool::new(limits::PIECE);
         loop {
             let mut piece = pool.take();
             let message = match file.read(&mut piece) {

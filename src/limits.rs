@@ -145,10 +145,6 @@ pub const ERROR_BODY: u64 = 64 << 10;
 /// (larger pieces were measured to be up to four times slower).
 pub const PIECE: usize = 128 << 10;
 
-/// Size of the pieces in which a file is handed to whoever sends it: each goes from thread to
-/// thread, which costs more than that it no longer fits the cache.
-pub const PARCEL: usize = 512 << 10;
-
 /// What is gathered of a file before it is hashed and written.
 pub const GATHER: usize = 1 << 20;
 
