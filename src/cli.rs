@@ -4,12 +4,15 @@
 //! library and returns a [`Report`]. Nothing below this module sees a flag.
 
 mod attest;
+mod certificates;
 mod completions;
 mod copy;
 mod environment;
 mod exit;
 mod generate_key_pair;
+mod identity;
 mod inspect;
+mod keyless;
 mod keys;
 mod list;
 mod login;
@@ -20,9 +23,11 @@ mod pull;
 mod push;
 mod report;
 mod sign;
+mod signing;
 mod stores;
 mod tag;
 mod terminal;
+mod token;
 mod tree;
 mod trust;
 mod verify;

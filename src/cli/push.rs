@@ -21,8 +21,8 @@ use modelctl::verify::Artifact;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::keys::SignerArgs;
 use super::report::{Failure, Report, count, size};
+use super::signing::SigningArgs;
 use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::Terminal;
 use super::{attest, environment, parse};
@@ -35,6 +35,7 @@ use super::{attest, environment, parse};
 #[command(after_help = "Examples:
   modelctl push oci:./store:v1 ./bert
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --key cosign.key
+  modelctl push registry.example.com/acme/bert:v1 ./bert --sign --identity-token token.jwt --yes
   modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key \\
       --attest slsaprovenance1=provenance.json")]
 pub(super) struct PushArgs {
@@ -44,11 +45,11 @@ pub(super) struct PushArgs {
     /// The model directory.
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// Sign the artifact, with `--key`.
-    #[arg(long, requires = "key")]
+    /// Sign the artifact, with `--key` or as whoever an identity token names.
+    #[arg(long)]
     sign: bool,
-    /// Attach the predicate in FILE as an attestation of TYPE, signed with `--key` (repeatable).
-    #[arg(long, value_name = "TYPE=FILE", requires = "key")]
+    /// Attach the predicate in FILE as a signed attestation of TYPE (repeatable).
+    #[arg(long, value_name = "TYPE=FILE")]
     attest: Vec<String>,
     /// Annotate the manifest (repeatable).
     #[arg(long, value_name = "K=V", value_parser = annotation)]
@@ -63,7 +64,7 @@ pub(super) struct PushArgs {
     #[arg(long)]
     no_cache: bool,
     #[command(flatten)]
-    signer: SignerArgs,
+    signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
@@ -106,19 +107,20 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
                 .into(),
         );
     }
-    if args.signer.key.is_some() && !args.sign && args.attest.is_empty() {
+    let signs = args.sign || !args.attest.is_empty();
+    if args.signing.is_given() && !signs {
         return Err(Error::new(
             Reason::Usage,
-            "`--key` is given but nothing is to be signed",
+            "it is said who signs, but nothing is to be signed",
         )
         .hint("add `--sign`, or `--attest TYPE=FILE`")
         .into());
     }
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
-    let signer = match args.signer.key {
-        Some(_) => Some(args.signer.signer(terminal)?),
-        None => None,
+    let signing = match signs {
+        true => Some(args.signing.prepare(&args.registry, terminal)?),
+        false => None,
     };
     let memory = memory(&args, terminal);
     let options = PushOptions {
@@ -143,7 +145,10 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
 
     let artifact = Artifact::stored(args.reference.clone(), pushed.document.clone());
     let mut referrers = Vec::new();
-    if let Some(signer) = &signer {
+    if let Some(signing) = signing {
+        // A certificate lives for minutes, an upload may take hours: it is asked for only now.
+        let by = signing.signer(terminal).await?;
+        let signer = &*by.signer;
         referrers = sign_and_attest(&*store, &artifact, args.sign, attestations, signer).await?;
     }
     if let Some(tag) = args.reference.tag() {

@@ -10,21 +10,25 @@ use modelctl::verify::Artifact;
 use serde::Serialize;
 
 use super::attest::attachment;
-use super::keys::SignerArgs;
 use super::parse;
 use super::push::Attachment;
 use super::report::{Failure, Report};
+use super::signing::SigningArgs;
 use super::stores::RegistryArgs;
 use super::terminal::Terminal;
 
 /// Sign an artifact: attach a Sigstore bundle that `cosign verify` accepts too.
 ///
-/// Prints the pinned reference that was signed. Signing twice with one key does nothing the second
-/// time.
+/// Prints the pinned reference that was signed. Signing twice as the same signer does nothing the
+/// second time. Without `--key`, an identity token says who signs.
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl sign oci:./store:v1 --key cosign.key
-  modelctl sign registry.example.com/acme/bert@sha256:… --key env://SIGNING_KEY")]
+  modelctl sign registry.example.com/acme/bert@sha256:… --key env://SIGNING_KEY
+  modelctl sign oci:./store:v1 --key release.key --certificate release.pem
+  modelctl sign oci:./store:v1 \\
+      --key 'pkcs11:token=release;object=signing?module-path=/usr/lib/libp11.so'
+  modelctl sign registry.example.com/acme/bert:v1 --identity-token token.jwt --yes")]
 pub(super) struct SignArgs {
     /// What to sign: name it by digest where a tag might move.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -33,7 +37,7 @@ pub(super) struct SignArgs {
     #[arg(long, short = 'a', value_name = "K=V")]
     annotation: Vec<String>,
     #[command(flatten)]
-    signer: SignerArgs,
+    signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -54,15 +58,16 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
         };
         annotations.insert(key.to_owned(), value.into());
     }
-    let signer = args.signer.signer(terminal)?;
+    let signing = args.signing.prepare(&args.registry, terminal)?;
     let store = args
         .registry
         .stores(terminal)?
         .write(args.reference.location())?;
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
-    let done =
-        modelctl::attest::sign(&*store, &artifact, annotations, &signer, Timestamp::now()).await?;
-    let by = signer.public_key().fingerprint();
+    let by = signing.signer(terminal).await?;
+    let now = Timestamp::now();
+    let done = modelctl::attest::sign(&*store, &artifact, annotations, &*by.signer, now).await?;
+    let by = by.name;
     let summary = match done.existed {
         true => format!("signed before by {by}"),
         false => format!("signed by {by}"),

@@ -2,9 +2,16 @@
 //! altered ones, authenticated by a trust root and judged by a policy.
 
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod bundles;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod cosign;
+#[cfg(test)]
+mod keyless;
+mod pki;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

@@ -13,18 +13,25 @@
 )]
 
 mod certificate;
+mod counting;
 mod keys;
 mod lab;
 mod model;
 mod peers;
 mod registry;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 mod token;
 
 mod auth;
 mod big;
 mod cosign_reads;
 mod cosign_writes;
+mod fleet;
+mod keyless;
+mod pki;
 mod referrers;
 mod tampering;
+mod tokens;
 mod transfer;

@@ -5,6 +5,7 @@ use sigstore_verify::bundle::Error as ShapeError;
 use sigstore_verify::{CertificateError, Error as Failure, TimestampError, TransparencyLogError};
 
 use super::evidence::{needs_timestamp, time_to_come};
+use crate::bundle::Content;
 use crate::error::{Error, Reason};
 use crate::trust::signed::Signed;
 
@@ -22,7 +23,8 @@ pub(super) fn of(failure: Failure, signed: &Signed<'_>) -> Error {
         }
     }
     let (reason, message) = described(&failure, signed);
-    let error = Error::new(reason, message).because(failure);
+    // The library's messages repeat their causes.
+    let error = Error::new(reason, message).because(failure.to_string());
     match reason {
         Reason::CertificateInvalid | Reason::LogEntryInvalid | Reason::TimestampInvalid => error
             .hint(
@@ -39,11 +41,18 @@ fn described(failure: &Failure, signed: &Signed<'_>) -> (Reason, &'static str) {
             Reason::SignatureInvalid,
             "the signature does not verify with the signer's certificate",
         ),
-        Failure::ArtifactMismatch(_) => (
+        // What the bundle itself says it is about was compared before: all but a digest by another
+        // algorithm than SHA-256.
+        Failure::ArtifactMismatch(_) if names_other_digest(signed) => (
             Reason::SubjectMismatch,
             "it is signed, but about other content",
         ),
-        Failure::Certificate(CertificateError::Sct(_)) => (
+        Failure::ArtifactMismatch(_) => (
+            Reason::LogEntryInvalid,
+            "a log entry is about other content",
+        ),
+        // The root itself was found to be well-formed: now it is only one without such logs.
+        Failure::Certificate(CertificateError::Sct(_)) | Failure::InvalidTrustRoot(_) => (
             Reason::CertificateTimestampInvalid,
             "no trusted log has seen the signer's certificate",
         ),
@@ -70,10 +79,17 @@ fn described(failure: &Failure, signed: &Signed<'_>) -> (Reason, &'static str) {
             Reason::BundleUnsupported,
             "the bundle is of a kind that cannot be verified",
         ),
-        Failure::InvalidTrustRoot(_) | Failure::TrustRoot(_) | Failure::TrustedCertificate(_) => {
+        Failure::TrustRoot(_) | Failure::TrustedCertificate(_) => {
             (Reason::TrustRootInvalid, "the trusted root cannot be used")
         }
         _ => (Reason::BundleInvalid, "the bundle is malformed"),
+    }
+}
+
+fn names_other_digest(signed: &Signed<'_>) -> bool {
+    match signed.bundle.content() {
+        Content::Message(message) => message.names_other_digest(),
+        Content::Statement(_) => false,
     }
 }
 

@@ -40,6 +40,16 @@ pub enum Instance {
     Staging,
 }
 
+impl Instance {
+    /// Returns its `signing_config.json`: the services to sign with.
+    pub(crate) fn signing_config(self) -> &'static str {
+        match self {
+            Self::PublicGood => sigstore_trust_root::SIGSTORE_PRODUCTION_SIGNING_CONFIG,
+            Self::Staging => sigstore_trust_root::SIGSTORE_STAGING_SIGNING_CONFIG,
+        }
+    }
+}
+
 /// A Sigstore instance's root of trust.
 pub struct SigstoreRoot {
     verifier: Verifier,
@@ -123,8 +133,9 @@ impl SigstoreRoot {
         if chains.any(|len| len > limits::CERTIFICATES) {
             return Err(invalid("it has a chain of more than 16 certificates"));
         }
-        let verifier = Verifier::new(&root)
-            .map_err(|error| invalid("a key or certificate in it is malformed").because(error))?;
+        let verifier = Verifier::new(&root).map_err(|error| {
+            invalid("a key or certificate in it is malformed").because(error.to_string())
+        })?;
         Ok(Self {
             verifier,
             authorities: named_authorities(&root),
@@ -176,14 +187,18 @@ impl SigstoreRoot {
             // The signature is known to be right: only its hash is another than the key's usual.
             Err(failure @ Failure::SignatureInvalid(_)) => {
                 let message = "log entries of signatures with this hash cannot be verified";
-                Err(Error::new(Reason::BundleUnsupported, message).because(failure))
+                Err(Error::new(Reason::BundleUnsupported, message).because(failure.to_string()))
             }
             Err(failure) => Err(refusal::of(failure, signed)),
         }
     }
 
     /// Returns which authority dated `signature` by `token`, and when.
-    pub(super) fn dated_by(&self, token: &[u8], signature: &[u8]) -> Result<(String, Timestamp)> {
+    pub(in crate::trust) fn dated_by(
+        &self,
+        token: &[u8],
+        signature: &[u8],
+    ) -> Result<(String, Timestamp)> {
         let token = TimestampToken::new(token.to_vec());
         let signature = SignatureBytes::new(signature.to_vec());
         let mut last = None;
@@ -230,7 +245,7 @@ fn named_authorities(root: &TrustedRoot) -> Vec<(String, TsaAuthority)> {
 fn theirs(bundle: &Bundle) -> Result<sigstore_types::Bundle> {
     let invalid = || Error::new(Reason::BundleInvalid, "the bundle is malformed");
     let text = String::from_utf8(bundle.to_bytes()?).map_err(|error| invalid().because(error))?;
-    sigstore_types::Bundle::from_json(&text).map_err(|error| invalid().because(error))
+    sigstore_types::Bundle::from_json(&text).map_err(|error| invalid().because(error.to_string()))
 }
 
 /// Returns what `signed` is on. A statement is bound to whatever it is about here, and to an
@@ -268,4 +283,53 @@ fn first_subject(envelope: &Envelope) -> Result<Digest> {
     format!("sha256:{hex}")
         .parse()
         .map_err(|error: Error| invalid("is about a malformed digest").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> Reason {
+        SigstoreRoot::from_json(text.as_bytes(), "it")
+            .unwrap_err()
+            .reason()
+    }
+
+    #[test]
+    fn the_embedded_roots_can_be_used() {
+        for instance in [Instance::PublicGood, Instance::Staging] {
+            let root = SigstoreRoot::embedded(instance).unwrap();
+            assert!(!root.logs.is_empty() && !root.authorities.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_trusted_root_is_refused() {
+        const MEDIA_TYPE: &str =
+            r#""mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1""#;
+        let with = |more: &str| format!("{{{MEDIA_TYPE}{more}}}");
+        SigstoreRoot::from_json(with("").as_bytes(), "it").unwrap();
+        let authority = r#"{"uri":"","certChain":{"certificates":[]}}"#;
+        let certificates = vec![r#"{"rawBytes":"AAAA"}"#; 17].join(",");
+        for bad in [
+            String::new(),
+            "{}".to_owned(),
+            with("").replace("trustedroot", "clienttrustconfig"),
+            with("").replace("0.1", "0.9"),
+            with(",\"tlogs\":[],\"tlogs\":[]"),
+            with(",\"tlogs\":[{}]"),
+            with(&format!(",\"certificateAuthorities\":[{authority}]")),
+            with(&format!(
+                ",\"timestampAuthorities\":[{}]",
+                authority.replace("[]", &format!("[{certificates}]"))
+            )),
+            with(&format!(
+                ",\"timestampAuthorities\":[{}]",
+                vec![authority; 65].join(",")
+            )),
+            with(&" ".repeat(1 << 20)),
+        ] {
+            assert_eq!(refusal(&bad), Reason::TrustRootInvalid, "{bad:.200}");
+        }
+    }
 }

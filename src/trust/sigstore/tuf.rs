@@ -52,6 +52,13 @@ impl Repository {
         }
     }
 
+    /// Returns the same repository, as it is mirrored at `url`.
+    #[must_use]
+    pub fn at(mut self, url: impl Into<String>) -> Self {
+        self.url = url.into();
+        self
+    }
+
     /// Returns the repository at `url`, whose `root.json` of any version is `bootstrap`.
     pub fn custom(url: impl Into<String>, bootstrap: Vec<u8>) -> Self {
         Self {
@@ -135,11 +142,11 @@ async fn refresh(settings: &Settings, cache: Option<&Cache>) -> Result<Fetched> 
         .timeout(REFRESH_TIME)
         .user_agent(concat!("modelctl/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| unavailable().because(error))?;
+        .map_err(|error| unavailable().because(error.to_string()))?;
     let config = settings.repository.config(cache).with_http_client(client);
     let root = TrustedRoot::from_tuf_at(config, settings.now)
         .await
-        .map_err(|error| unavailable().because(error))?;
+        .map_err(|error| unavailable().because(error.to_string()))?;
     let root = SigstoreRoot::new(root)?;
     if let Some(cache) = cache {
         cache.remember(settings.now)?;
