@@ -8,7 +8,7 @@ pub mod key;
 use async_trait::async_trait;
 
 use crate::bundle::{
-    Bundle, Material, PublicKeyHint, RawCertificate, RawChain, pre_authentication_encoding,
+    Bundle, IN_TOTO, Material, PublicKeyHint, RawCertificate, RawChain, pre_authentication_encoding,
 };
 use crate::error::{Error, Reason, Result};
 use crate::key::Algorithm;
@@ -37,13 +37,16 @@ pub trait Signer: Send + Sync {
 /// that is broken, or that signs something else, is noticed here and not by the users.
 pub async fn sign_statement(statement: &Statement, signer: &dyn Signer) -> Result<Bundle> {
     let payload = statement.to_bytes()?;
-    let message = pre_authentication_encoding(crate::bundle::IN_TOTO, &payload);
-    let (signature, material) = signer.sign(&message).await?;
+    // Lists of files make long statements: no copy of one lives longer than it is needed.
+    let (signature, material) = signer
+        .sign(&pre_authentication_encoding(IN_TOTO, &payload))
+        .await?;
     let material = match oms::is_model_signature(&statement.predicate_type) {
         true => model_signing_material(material, signer)?,
         false => material,
     };
     let bundle = Bundle::new(&payload, &signature, material);
+    drop(payload);
     let reread = Bundle::parse(&bundle.to_bytes()?)?;
     let found = TrustRoot::new([signer.authority()])?
         .authenticate(&reread)
