@@ -14,7 +14,6 @@ use crate::referrer::{self, Content};
 use crate::sign::{Signer, sign_statement};
 use crate::statement::Statement;
 use crate::store::Store;
-use crate::trust::TrustRoot;
 use crate::verify::Artifact;
 
 /// What attaching a statement came to.
@@ -100,7 +99,7 @@ async fn find(
     statement: &Statement,
     signer: &dyn Signer,
 ) -> Result<Option<Descriptor>> {
-    let trust = TrustRoot::new([signer.authority()])?;
+    let trust = signer.trust()?;
     for referrer in referrer::collect(store, subject).await? {
         let Content::Bundle(raw) = referrer.content() else {
             continue;
@@ -111,7 +110,7 @@ async fn find(
         let Ok(found) = trust.authenticate(&bundle) else {
             continue;
         };
-        if says_the_same(found.statement(), statement) {
+        if says_the_same(found.statement(), statement) && signer.is_content_with(&bundle) {
             return Ok(Some(referrer.document().descriptor().clone()));
         }
     }

@@ -178,6 +178,15 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
     [head.as_bytes(), payload].concat()
 }
 
+/// Returns the statement whose encoding `message` is, if it is one's.
+pub fn statement_of(message: &[u8]) -> Option<&[u8]> {
+    let head = format!("DSSEv1 {} {IN_TOTO} ", IN_TOTO.len());
+    let rest = message.strip_prefix(head.as_bytes())?;
+    let end = rest.iter().position(|byte| *byte == b' ')?;
+    let (length, payload) = (rest.get(..end)?, rest.get(end + 1..)?);
+    (length == payload.len().to_string().as_bytes()).then_some(payload)
+}
+
 impl Bundle {
     /// Returns a bundle of a statement's bytes and the signature on its
     /// [encoding](pre_authentication_encoding).

@@ -4,6 +4,7 @@
 //! library and returns a [`Report`]. Nothing below this module sees a flag.
 
 mod attest;
+mod certificates;
 mod completions;
 mod copy;
 mod environment;
@@ -11,6 +12,7 @@ mod exit;
 mod files;
 mod gate;
 mod generate_key_pair;
+mod identity;
 mod inspect;
 mod keyless;
 mod keys;
@@ -23,9 +25,11 @@ mod pull;
 mod push;
 mod report;
 mod sign;
+mod signing;
 mod stores;
 mod tag;
 mod terminal;
+mod token;
 mod tree;
 mod trust;
 mod verify;

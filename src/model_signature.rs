@@ -26,7 +26,7 @@ use crate::path::RESERVED;
 use crate::policy::{Policy, Verdict};
 use crate::progress::Progress;
 use crate::referrer::RawBundle;
-use crate::sign::{Signer, sign_statement};
+use crate::sign::{Signer, sign_written};
 use crate::statement::Statement;
 use crate::trust::TrustRoot;
 use crate::verify::{Verified, admitted, authenticate, refusal};
@@ -105,8 +105,9 @@ pub async fn sign(
     signer: &dyn Signer,
     progress: Arc<dyn Progress>,
 ) -> Result<Bundle> {
-    let statement = list(directory, options, progress).await?.to_statement();
-    sign_statement(&statement, signer).await
+    let contents = list(directory, options, progress).await?;
+    let statement = contents.to_statement().to_bytes()?;
+    sign_written(&statement, signer).await
 }
 
 /// Returns what the directory is called, wherever it is named from (OMS 1.0, section 6.5).

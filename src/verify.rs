@@ -322,8 +322,17 @@ pub fn refusal(verdict: &Verdict, what: impl fmt::Display) -> Option<Error> {
                 format!("see what is attached: `modelctl tree {what}`")
             }
             Reason::UntrustedSigner => {
-                "check that `--key` is the publisher's public key; `modelctl tree` shows who signed"
+                "check that `--key` or `--ca-roots` is the publisher's; `modelctl tree` shows who \
+                 signed"
                     .to_owned()
+            }
+            Reason::CertificateExpired => {
+                "have it signed anew; a timestamp in it proves an earlier time, under \
+                 `--timestamp-certificate-chain`"
+                    .to_owned()
+            }
+            Reason::RevocationUnknown => {
+                "name the newest list of each authority below the root: `--crl FILE`".to_owned()
             }
             Reason::IdentityMismatch | Reason::IssuerMismatch | Reason::ClaimMismatch => {
                 "check that this is whom you trust; if so, name the identity and issuer as they are"

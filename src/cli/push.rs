@@ -22,8 +22,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::gate::{GateArgs, fresh};
-use super::keys::SignerArgs;
 use super::report::{Failure, Report, count, size};
+use super::signing::SigningArgs;
 use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::Terminal;
 use super::{attest, environment, parse};
@@ -36,6 +36,7 @@ use super::{attest, environment, parse};
 #[command(after_help = "Examples:
   modelctl push oci:./store:v1 ./bert
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --key cosign.key
+  modelctl push registry.example.com/acme/bert:v1 ./bert --sign --identity-token token.jwt --yes
   modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key \\
       --attest slsaprovenance1=provenance.json
   modelctl push registry.example.com/mirror/bert:v1 ./bert --require-signature --key publisher.pub")]
@@ -46,15 +47,16 @@ pub(super) struct PushArgs {
     /// The model directory.
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// Sign the artifact, with `--key`: a signature that `cosign verify` accepts, and a model
-    /// signature on its files that `model_signing verify` accepts.
-    #[arg(long, requires = "key")]
+    /// Sign the artifact, with `--key` or as whoever an identity token names: a signature that
+    /// `cosign verify` accepts, and a model signature on its files that `model_signing verify`
+    /// accepts.
+    #[arg(long)]
     sign: bool,
     /// With `--sign`, attach no model signature.
     #[arg(long, requires = "sign")]
     no_oms: bool,
-    /// Attach the predicate in FILE as an attestation of TYPE, signed with `--key` (repeatable).
-    #[arg(long, value_name = "TYPE=FILE", requires = "key")]
+    /// Attach the predicate in FILE as a signed attestation of TYPE (repeatable).
+    #[arg(long, value_name = "TYPE=FILE")]
     attest: Vec<String>,
     /// Annotate the manifest (repeatable).
     #[arg(long, value_name = "K=V", value_parser = annotation)]
@@ -71,7 +73,7 @@ pub(super) struct PushArgs {
     #[command(flatten)]
     gate: GateArgs,
     #[command(flatten)]
-    signer: SignerArgs,
+    signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
@@ -111,11 +113,11 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
     let signs = args.sign || !args.attest.is_empty();
-    let signer = match signs {
-        true => Some(args.signer.signer(terminal)?),
+    let signing = match signs {
+        true => Some(args.signing.prepare(&args.registry, terminal)?),
         false => None,
     };
-    let own = args.signer.key.as_ref().filter(|_| !signs);
+    let own = args.signing.key().filter(|_| !signs);
     let required = args.gate.required(&args.directory, own)?;
     let mut options = options(&args, terminal)?;
     let plan = Plan::read(&args.directory, &options.pack).await?;
@@ -132,7 +134,10 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
 
     let artifact = Artifact::stored(args.reference.clone(), pushed.document.clone());
     let mut referrers = Vec::new();
-    if let Some(signer) = &signer {
+    if let Some(signing) = signing {
+        // A certificate lives for minutes, an upload may take hours: it is asked for only now.
+        let by = signing.signer(terminal).await?;
+        let signer = &*by.signer;
         if args.sign {
             let oms = !args.no_oms && can_list(signer, terminal);
             let name = model_name(&args.directory);
@@ -154,9 +159,11 @@ fn check_flags(args: &PushArgs) -> Result<()> {
                 .hint("the digest follows from the content; it is printed afterwards"),
         );
     }
-    let uses_key = args.sign || !args.attest.is_empty() || args.gate.require_signature;
-    if args.signer.key.is_some() && !uses_key {
-        let message = "`--key` is given but nothing is to be signed";
+    let signs = args.sign || !args.attest.is_empty();
+    // A required signature may be by `--key` too, but not by whoever signs now.
+    let asks_key = args.gate.require_signature && args.signing.key().is_some();
+    if args.signing.is_given() && !signs && !asks_key {
+        let message = "it is said who signs, but nothing is to be signed";
         return Err(
             Error::new(Reason::Usage, message).hint("add `--sign`, or `--attest TYPE=FILE`")
         );

@@ -6,7 +6,6 @@ use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
-use modelctl::sign::Signer;
 use modelctl::unpack::Existing;
 use modelctl::verify::Artifact;
 use modelctl::{model_signature, oms, statement};
@@ -14,9 +13,9 @@ use serde::Serialize;
 
 use super::attest::attachment;
 use super::files::FilesArgs;
-use super::keys::SignerArgs;
 use super::push::Attachment;
 use super::report::{Failure, Report};
+use super::signing::SigningArgs;
 use super::stores::RegistryArgs;
 use super::terminal::Terminal;
 use super::verify::is_directory;
@@ -25,13 +24,18 @@ use super::verify::is_directory;
 /// signature that `model_signing verify` accepts.
 ///
 /// For a REF, the bundle is attached, and the pinned reference that was signed is printed; signing
-/// twice with one key does nothing the second time. For a directory (a path that starts with `./`,
-/// `../` or `/`), every file is listed with its digest, and the signed list is written to
-/// `model.sig` in it, or to `--signature`, whose path is printed.
+/// twice as the same signer does nothing the second time. For a directory (a path that starts with
+/// `./`, `../` or `/`), every file is listed with its digest, and the signed list is written to
+/// `model.sig` in it, or to `--signature`, whose path is printed. Without `--key`, an identity token
+/// says who signs.
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl sign oci:./store:v1 --key cosign.key
   modelctl sign registry.example.com/acme/bert@sha256:… --key env://SIGNING_KEY --oms
+  modelctl sign oci:./store:v1 --key release.key --certificate release.pem
+  modelctl sign oci:./store:v1 \\
+      --key 'pkcs11:token=release;object=signing?module-path=/usr/lib/libp11.so'
+  modelctl sign registry.example.com/acme/bert:v1 --identity-token token.jwt --yes
   modelctl sign ./bert --key cosign.key
   modelctl sign ./bert --signature bert.sig --ignore-paths ./bert/logs --key cosign.key")]
 pub(super) struct SignArgs {
@@ -50,7 +54,7 @@ pub(super) struct SignArgs {
     #[command(flatten)]
     files: FilesArgs,
     #[command(flatten)]
-    signer: SignerArgs,
+    signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -82,15 +86,16 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
         };
         annotations.insert(key.to_owned(), value.into());
     }
-    let signer = args.signer.signer(terminal)?;
+    let signing = args.signing.prepare(&args.registry, terminal)?;
     let store = args
         .registry
         .stores(terminal)?
         .write(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
-    let now = Timestamp::now();
-    let done = modelctl::attest::sign(&*store, &artifact, annotations, &signer, now).await?;
-    let by = signer.public_key().fingerprint();
+    let by = signing.signer(terminal).await?;
+    let (signer, now) = (&*by.signer, Timestamp::now());
+    let done = modelctl::attest::sign(&*store, &artifact, annotations, signer, now).await?;
+    let by = &by.name;
     let summary = match done.existed {
         true => format!("signed before by {by}"),
         false => format!("signed by {by}"),
@@ -98,7 +103,7 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
     let mut referrers = vec![attachment(statement::SIGNATURE, done)];
     if args.oms {
         let name = reference.location().last_component().unwrap_or("model");
-        let done = modelctl::attest::sign_model(&*store, &artifact, name, &signer, now).await?;
+        let done = modelctl::attest::sign_model(&*store, &artifact, name, signer, now).await?;
         referrers.push(attachment(oms::PREDICATE, done));
     }
     Ok(report(&artifact, referrers)?.say(summary))
@@ -123,14 +128,16 @@ async fn sign_directory(
         let message = "a directory gets a model signature, which has no annotations";
         return Err(Error::new(Reason::Usage, message).into());
     }
-    let signer = args.signer.signer(terminal)?;
+    let signing = args.signing.prepare(&args.registry, terminal)?;
     let signature = args.files.signature_of(directory);
     // Nobody waits for the hashing of what cannot be written down.
     if !args.force && signature.exists() {
         return Err(model_signature::exists(&signature).into());
     }
     let tree = args.files.tree(directory)?;
-    let bundle = model_signature::sign(directory, &tree, &signer, terminal.progress()).await?;
+    let by = signing.signer(terminal).await?;
+    let signer = &*by.signer;
+    let bundle = model_signature::sign(directory, &tree, signer, terminal.progress()).await?;
     let existing = match args.force {
         true => Existing::Replace,
         false => Existing::Refuse,
@@ -141,8 +148,7 @@ async fn sign_directory(
         signature: &signature,
         predicate_type: oms::PREDICATE,
     };
-    let by = signer.authority();
-    let summary = format!("signed {} by {}", directory.display(), by.name());
+    let summary = format!("signed {} by {}", directory.display(), by.name);
     Ok(Report::of(&signed)?.line(signature.display()).say(summary))
 }
 

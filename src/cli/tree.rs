@@ -25,7 +25,7 @@ use super::trust::SignersArgs;
 
 /// Show what is attached to an artifact: signatures, attestations, SBOMs, and by whom.
 ///
-/// With `--key` or an identity, each bundle is verified and its signer named; without, everything
+/// With `--key`, an identity or `--ca-roots`, each bundle is verified and its signer named; without, everything
 /// shown is what the bundles claim. `tree` shows, `verify` decides.
 #[derive(Args)]
 #[command(after_help = "Examples:

@@ -1,14 +1,20 @@
 //! Trust flags: who is trusted, and what must be attached.
 
+mod identity;
+mod pki;
+
 use std::str::FromStr;
 
 use clap::Args;
+use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::oms;
 use modelctl::policy::{Policy, Requirement, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::trust::{Authority, TrustRoot};
 
+pub(super) use self::identity::IdentityArgs;
+use self::pki::PkiArgs;
 use super::keyless::KeylessArgs;
 use super::terminal::Terminal;
 use super::{keys, parse};
@@ -17,18 +23,25 @@ use super::{keys, parse};
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Trust")]
 pub(super) struct SignersArgs {
-    /// Trust whoever holds this key: a public key's PEM file, or `env://NAME`. Any one of several
-    /// is enough (repeatable).
+    /// Trust whoever holds this key: a public key's PEM file, `env://NAME`, or a `pkcs11:` URI. Any
+    /// one of several is enough (repeatable).
     #[arg(long, value_name = "KEY")]
     key: Vec<String>,
     #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
     keyless: KeylessArgs,
+    #[command(flatten)]
+    pki: PkiArgs,
 }
 
 impl SignersArgs {
     /// Whether nobody is named.
     pub(super) fn is_empty(&self) -> bool {
-        self.key.is_empty() && self.keyless.is_empty()
+        self.key.is_empty()
+            && self.identity.is_empty()
+            && self.keyless.is_empty()
+            && self.pki.is_empty()
     }
 
     /// Returns who is trusted.
@@ -41,12 +54,29 @@ impl SignersArgs {
             .iter()
             .map(|key| Ok(Authority::key(key, keys::public_key(key)?)))
             .collect();
-        let keyless = self.keyless.authority(terminal).await?;
-        let root = TrustRoot::new(keys?.into_iter().chain(keyless))?;
+        let certified = self.certified(terminal).await?;
+        let root = TrustRoot::new(keys?.into_iter().chain(certified))?;
         Ok(match self.keyless.witnesses()? {
             Some(instance) => root.with_witnesses(instance),
             None => root,
         })
+    }
+
+    /// Returns who is trusted by a certificate: of one's own authorities if these are named, else
+    /// of a Sigstore instance.
+    async fn certified(&self, terminal: &Terminal) -> Result<Vec<Authority>> {
+        match (self.pki.names_authority(), self.keyless.is_empty()) {
+            (true, true) => Ok(vec![self.pki.authority(&self.identity, Timestamp::now())?]),
+            (true, false) => {
+                let message = "identities are under an authority or under an issuer, not both";
+                Err(Error::new(Reason::Usage, message).hint(
+                    "give `--ca-roots` (and the like) or `--certificate-oidc-issuer`, not both",
+                ))
+            }
+            (false, _) if !self.pki.is_empty() => Err(PkiArgs::without_root()),
+            (false, true) if self.identity.is_empty() => Ok(Vec::new()),
+            (false, _) => self.keyless.authorities(&self.identity, terminal).await,
+        }
     }
 }
 
@@ -110,8 +140,8 @@ impl TrustArgs {
             "there is nothing to verify against",
         )
         .hint(
-            "name who is trusted: `--key release.pub`, or `--certificate-identity` with \
-             `--certificate-oidc-issuer`",
+            "name who is trusted: `--key release.pub`, `--certificate-identity` with \
+             `--certificate-oidc-issuer`, or `--ca-roots root.pem` with `--certificate-identity`",
         )
     }
 }

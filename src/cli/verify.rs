@@ -30,6 +30,8 @@ use super::trust::{TrustArgs, explain};
   modelctl verify registry.example.com/acme/bert:v1 --key a.pub --key b.pub \\
       --require slsaprovenance1
   modelctl verify ./bert --key cosign.pub --deep
+  modelctl verify registry.example.com/acme/bert:v1 --ca-roots root.pem \\
+      --ca-intermediates intermediate.pem --certificate-identity release@acme.example
   modelctl verify ./bert --signature ./bert/model.sig --key release.pub
   modelctl verify ./bert --trusted-root trusted_root.json \\
       --certificate-identity ci@example.com --certificate-oidc-issuer https://accounts.example.com")]
