@@ -48,3 +48,4 @@ pub mod trust;
 pub mod unpack;
 pub mod verify;
 pub mod walk;
+mod writer;

@@ -181,7 +181,7 @@ async fn write(blob: Blob, ingest: &Ingest, meter: &dyn Meter) -> Result<()> {
         }
     };
     let (result, ()) = tokio::join!(writing, telling);
-    result
+    result.map(drop)
 }
 
 /// A meter that tells another task.

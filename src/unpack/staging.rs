@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use crate::directory::{DIRECTORY_MODE, Directory, Identity, Kind};
 use crate::error::{Error, Reason, Result};
 use crate::path::{RESERVED, SafePath};
+use crate::unpack::durability::Durability;
 use crate::unpack::target::{Target, unsuitable};
 use crate::walk::STAGING_PREFIX;
 
@@ -89,14 +90,17 @@ impl Staging {
         Ok(())
     }
 
-    /// Makes every directory durable and then puts the whole in place, in one step where the file
-    /// system can. Returns what of a replaced model could not be removed.
-    pub(super) fn install(mut self) -> Result<Option<PathBuf>> {
-        for directory in self.directories.iter().rev() {
-            self.root.child(directory)?.sync()?;
-        }
+    /// Returns where it is to be put.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Makes everything durable that is not, as `durability` says, and then puts the whole in
+    /// place, in one step where the file system can. Returns what of a replaced model could not be
+    /// removed.
+    pub(super) fn install(mut self, durability: Durability) -> Result<Option<PathBuf>> {
         self.open_up()?;
-        self.root.sync()?;
+        durability.of_all(&self.root, &self.directories)?;
         let displaced = match self.target.replaces {
             None => self.put_new().map(|()| None)?,
             Some(old) => self.replace(old)?,
@@ -321,7 +325,7 @@ mod tests {
         drop(held);
         assert!(names(around.path()).is_empty());
 
-        staging(&path).install().unwrap();
+        staging(&path).install(Durability::EachFile).unwrap();
         assert_eq!(names(around.path()), ["model"]);
         let like = around.path().join("like");
         std::fs::create_dir(&like).unwrap();
@@ -396,7 +400,7 @@ mod tests {
         let path = around.path().join("model");
         let staging = staging(&path);
         std::fs::create_dir(&path).unwrap();
-        let error = staging.install().unwrap_err();
+        let error = staging.install(Durability::EachFile).unwrap_err();
         assert_eq!(error.reason(), Reason::TargetExists);
         assert!(names(&path).is_empty());
         assert_eq!(names(around.path()), ["model"]);
@@ -409,7 +413,7 @@ mod tests {
         std::fs::rename(&path, around.path().join("moved")).unwrap();
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("precious"), "").unwrap();
-        let error = new.install().unwrap_err();
+        let error = new.install(Durability::EachFile).unwrap_err();
         assert_eq!(error.reason(), Reason::TargetUnsuitable);
         assert_eq!(names(&path), ["precious"]);
         assert_eq!(names(around.path()), ["model", "moved"]);
@@ -428,7 +432,7 @@ mod tests {
         let (around, path) = old_model();
         let staging = staging(&path);
         std::fs::remove_dir(&path).unwrap();
-        staging.install().unwrap();
+        staging.install(Durability::EachFile).unwrap();
         assert_eq!(names(&path), [RESERVED, "new"]);
         assert_eq!(names(around.path()), ["model"]);
     }
