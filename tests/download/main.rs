@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod helpers;
+mod kept;
 mod resume;
 #[path = "../support/mod.rs"]
 mod support;
