@@ -29,7 +29,7 @@ pub struct Usage {
     pub linked_bytes: u64,
     /// Beginnings of blobs.
     pub partials: u64,
-    /// Bytes of the beginnings of blobs.
+    /// Bytes that beginnings of blobs take, with the room that is set aside for their rest.
     pub partial_bytes: u64,
 }
 
@@ -97,17 +97,7 @@ fn there(shelves: &Shelves, blob: &Descriptor) -> Result<u64> {
         return Ok(size(&stored));
     }
     let part = status(&shelves.ingest, part_name(&blob.digest))?;
-    // Room is set aside for a part before it is filled.
-    let blocks = |part: &Stat| u64::try_from(part.st_blocks).unwrap_or_default();
-    Ok(part.map_or(0, |part| blocks(&part).saturating_mul(512)))
-}
-
-#[allow(
-    clippy::useless_conversion,
-    reason = "the types differ from system to system"
-)]
-fn size(status: &Stat) -> u64 {
-    u64::try_from(status.st_size).unwrap_or_default()
+    Ok(part.map_or(0, |part| room(&part)))
 }
 
 /// Removes stale beginnings, and then what was not used for longest until `max_bytes` are left.
@@ -163,6 +153,25 @@ fn is_hex(name: &str) -> bool {
     Digest::from_hex(name).is_ok()
 }
 
+#[allow(
+    clippy::useless_conversion,
+    reason = "the types differ from system to system"
+)]
+fn size(status: &Stat) -> u64 {
+    u64::try_from(status.st_size).unwrap_or_default()
+}
+
+/// Returns the room that a file takes, which may be more than its size: it is set aside before it
+/// is filled.
+#[allow(
+    clippy::useless_conversion,
+    reason = "the types differ from system to system"
+)]
+fn room(status: &Stat) -> u64 {
+    let blocks = u64::try_from(status.st_blocks).unwrap_or_default();
+    blocks.saturating_mul(512).max(size(status))
+}
+
 /// Returns when a file was modified, in nanoseconds since 1970.
 #[allow(
     clippy::unnecessary_cast,
@@ -193,7 +202,10 @@ impl Item {
         Self {
             form,
             name,
-            bytes: size(status),
+            bytes: match form {
+                Form::Blob => size(status),
+                Form::Partial => room(status),
+            },
             linked: status.st_nlink > 1,
             used,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::content_store::{Claim, ContentStore, Link, Materialised, StoredBlob};
+use crate::content_store::{Claim, ContentStore, Ingest, Link, Materialised, StoredBlob};
 use crate::directory::Directory;
 use crate::download::{Downloads, Start};
 use crate::error::{Class, Error, Reason, Result};
@@ -100,16 +100,21 @@ impl Shelf {
     ) -> Result<Option<Taken>, Failure> {
         let (blob, path) = (&file.descriptor, file.path.as_str());
         let (stored, reused, meter) = match self.claim(file).await? {
-            Claim::Stored(stored) => {
+            Some(Claim::Stored(stored)) => {
                 let meter = self.progress.begin("reuse", path, blob.size);
                 (stored, blob.size, meter)
             }
-            Claim::Partial(ingest) => {
+            Some(Claim::Partial(ingest)) => {
                 let have = ingest.have();
                 let stored = self.fill(ingest, file, store, downloads).await?;
                 (stored, have, Box::new(Silent) as Box<dyn Meter>)
             }
-            Claim::Stuck => return Ok(None),
+            Some(Claim::Stuck) => {
+                let text = format!("another download of `{path}` does not get on");
+                self.progress.note(&text);
+                return Ok(None);
+            }
+            None => return Ok(None),
         };
         let made = stored.materialise(root, Path::new(path), self.link, meter);
         let made = made.await.map_err(Failure::Store)?;
@@ -118,14 +123,14 @@ impl Shelf {
 
     /// Claims the blob of `file`, if what is fetched can become the file without being written
     /// twice; else only looks for it.
-    async fn claim(&self, file: &ModelFile) -> Result<Claim, Failure> {
+    async fn claim(&self, file: &ModelFile) -> Result<Option<Claim>, Failure> {
         let blob = &file.descriptor;
         if self.link == Link::Copy {
             let found = self.content.find(blob).await.map_err(Failure::Store)?;
             if found.is_none() {
                 self.say_that_nothing_is_kept();
             }
-            return Ok(found.map_or(Claim::Stuck, Claim::Stored));
+            return Ok(found.map(Claim::Stored));
         }
         let mut claiming = std::pin::pin!(self.content.claim(blob));
         let claimed = tokio::select! {
@@ -136,13 +141,13 @@ impl Shelf {
                 claiming.await
             }
         };
-        claimed.map_err(Failure::Store)
+        claimed.map(Some).map_err(Failure::Store)
     }
 
     /// Fetches what is missing of a blob into the store.
     async fn fill(
         &self,
-        mut ingest: crate::content_store::Ingest,
+        mut ingest: Ingest,
         file: &ModelFile,
         store: &dyn Store,
         downloads: &Downloads,
