@@ -41,6 +41,7 @@
 //! Everything in the store is the user's own. Who can run programs as this user can make it lie,
 //! and could as well change the installed model or this program.
 
+mod batch;
 mod collection;
 mod ingest;
 mod pass;
@@ -58,7 +59,7 @@ use jiff::Timestamp;
 
 pub use crate::content_store::collection::{Collected, Usage};
 pub use crate::content_store::ingest::Ingest;
-pub use crate::content_store::stored::{Link, Materialised, Method, StoredBlob};
+pub use crate::content_store::stored::{Held, Link, Materialised, Method, StoredBlob};
 
 use crate::blob::blocking;
 use crate::content_store::ingest::{Lock, Part};
@@ -121,6 +122,20 @@ impl ContentStore {
         blocking(move || StoredBlob::find(&shelves, &wanted)).await
     }
 
+    /// Gives `take` those of `wanted` that are there, with their numbers, on several threads at
+    /// once, and returns what it makes of them. Its failure ends it all.
+    pub async fn for_each_stored<T, F>(
+        &self,
+        wanted: Vec<Descriptor>,
+        take: F,
+    ) -> Result<Vec<(usize, T)>>
+    where
+        T: Send + 'static,
+        F: Fn(usize, Held<'_>) -> Result<Option<T>> + Send + Sync + 'static,
+    {
+        batch::for_each(Arc::clone(&self.shelves), wanted, take).await
+    }
+
     /// Finds the blob, or takes the right to download it; while another task or process has that
     /// right and gets on with it, waits until it has the blob or gives up.
     ///
@@ -132,7 +147,7 @@ impl ContentStore {
             let shelves = Arc::clone(&self.shelves);
             let wanted = descriptor.plain();
             let now = match blocking(move || attempt(&shelves, wanted)).await? {
-                Attempt::Claimed(claim) => return Ok(claim),
+                Attempt::Claimed(claim) => return Ok(*claim),
                 Attempt::Theirs(now) => now,
             };
             match seen {
@@ -176,7 +191,7 @@ impl ContentStore {
 
 /// What came of trying to claim a blob.
 enum Attempt {
-    Claimed(Claim),
+    Claimed(Box<Claim>),
     /// Another has the right; the part looks like this.
     Theirs(Stamp),
 }
@@ -184,7 +199,7 @@ enum Attempt {
 /// Finds the blob, or locks its part.
 fn attempt(shelves: &Arc<Shelves>, wanted: Descriptor) -> Result<Attempt> {
     match StoredBlob::find(shelves, &wanted)? {
-        Some(stored) => Ok(Attempt::Claimed(Claim::Stored(stored))),
+        Some(stored) => Ok(Attempt::Claimed(Box::new(Claim::Stored(stored)))),
         None => take(shelves, wanted),
     }
 }
@@ -200,7 +215,7 @@ fn take(shelves: &Arc<Shelves>, wanted: Descriptor) -> Result<Attempt> {
         Some(stored) => Claim::Stored(stored),
         None => Claim::Partial(Ingest::begin(part, wanted)?),
     };
-    Ok(Attempt::Claimed(claim))
+    Ok(Attempt::Claimed(Box::new(claim)))
 }
 
 #[cfg(test)]

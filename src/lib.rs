@@ -34,6 +34,7 @@ pub mod predicate;
 mod private_directory;
 pub mod progress;
 pub mod push;
+mod random;
 pub mod receipt;
 pub mod reference;
 pub mod referrer;

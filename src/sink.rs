@@ -12,6 +12,9 @@ use crate::buffer::Buffer;
 use crate::error::{Error, Reason, Result};
 use crate::limits;
 
+/// What is written at once anyway.
+const ONE_WRITE: u64 = limits::WRITE as u64;
+
 /// A file that takes content piece by piece, and nothing that is not as declared.
 ///
 /// It writes at the places that its check has come to, whatever else is done with the file, and
@@ -32,7 +35,8 @@ impl Sink {
     pub fn new(file: Arc<File>, check: Check) -> Result<Self> {
         let (offset, left) = (check.seen(), check.left());
         let reserved = match left {
-            0 => Ok(()),
+            // The one write will tell as early.
+            0..=ONE_WRITE => Ok(()),
             _ => fallocate(&*file, FallocateFlags::KEEP_SIZE, offset, left),
         };
         if let Err(Errno::NOSPC | Errno::DQUOT) = reserved {

@@ -7,6 +7,7 @@
 //! target is absent, the whole old model or the whole new one, whenever anyone looks and however
 //! the pull ends.
 
+mod arrival;
 mod delivery;
 mod durability;
 mod shelf;

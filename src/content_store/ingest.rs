@@ -200,7 +200,7 @@ impl Part {
 
     /// Hashes what is there into `check`.
     fn hash(&self, mut check: Check, meter: &dyn Meter, waiter: &Waiter) -> Result<Check> {
-        pass::over(&self.0.file, &self.place(), waiter, |piece| {
+        pass::over(&self.0.file, check.left(), &self.place(), waiter, |piece| {
             check.update(piece)?;
             meter.advance(piece.len() as u64);
             Ok(())

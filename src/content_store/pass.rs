@@ -17,7 +17,7 @@ pub(super) struct Waiter(Weak<()>);
 
 impl Waiter {
     /// Whether the result is still wanted.
-    fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         self.0.strong_count() > 0
     }
 }
@@ -36,15 +36,18 @@ where
     result
 }
 
-/// Reads `file` from its first byte to its end, whatever its position is, and gives `take` the
-/// pieces; `place` names it in errors.
+/// Reads `file`, which should have `size` bytes, from its first byte to its end, whatever its
+/// position is, and gives `take` the pieces; `place` names it in errors.
 pub(super) fn over(
     file: &File,
+    size: u64,
     place: &Path,
     waiter: &Waiter,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut piece = Buffer::new(limits::PIECE);
+    // Small files need no large buffer.
+    let size = usize::try_from(size).unwrap_or(limits::PIECE);
+    let mut piece = Buffer::new(size.clamp(1, limits::PIECE));
     let mut position = 0;
     while waiter.is_waiting() {
         let count = match file.read_at(&mut piece, position) {
@@ -77,12 +80,18 @@ mod tests {
         let waiter = Waiter(Arc::downgrade(&waiting));
         for bytes in [0, 1, limits::PIECE, 2 * limits::PIECE + 3] {
             let (mut count, mut pieces) = (0, 0);
-            over(&file(bytes), Path::new("f"), &waiter, |piece| {
-                assert!(piece.iter().all(|byte| *byte == 7));
-                count += piece.len();
-                pieces += 1;
-                Ok(())
-            })
+            over(
+                &file(bytes),
+                bytes as u64,
+                Path::new("f"),
+                &waiter,
+                |piece| {
+                    assert!(piece.iter().all(|byte| *byte == 7));
+                    count += piece.len();
+                    pieces += 1;
+                    Ok(())
+                },
+            )
             .unwrap();
             assert_eq!(count, bytes);
             assert_eq!(pieces, bytes.div_ceil(limits::PIECE));
@@ -94,13 +103,19 @@ mod tests {
         let waiting = Arc::new(());
         let waiter = Waiter(Arc::downgrade(&waiting));
         let (mut waiting, mut pieces) = (Some(waiting), 0);
-        let read = over(&file(limits::PIECE * 8), Path::new("f"), &waiter, |_| {
-            pieces += 1;
-            if pieces == 2 {
-                waiting = None;
-            }
-            Ok(())
-        });
+        let read = over(
+            &file(limits::PIECE * 8),
+            u64::MAX,
+            Path::new("f"),
+            &waiter,
+            |_| {
+                pieces += 1;
+                if pieces == 2 {
+                    waiting = None;
+                }
+                Ok(())
+            },
+        );
         assert!(read.is_err() && waiting.is_none());
         assert_eq!(pieces, 2);
     }

@@ -10,8 +10,8 @@ use rustix::fs::{AtFlags, OFlags, linkat};
 use crate::content_store::shelves::Shelves;
 use crate::content_store::stored::Link;
 use crate::directory::Directory;
-use crate::error::{Error, Reason, Result};
-use crate::private_directory;
+use crate::error::Result;
+use crate::{private_directory, random};
 
 /// How the names of files end that something is tried out with.
 pub(super) const PROBE_SUFFIX: &str = ".probe";
@@ -21,7 +21,7 @@ pub(super) fn link(shelves: &Shelves, target: &Directory, most: Link) -> Result<
     if most == Link::Copy {
         return Ok(Link::Copy);
     }
-    let name = random_name()?;
+    let name = random::digits()? + PROBE_SUFFIX;
     // A store that cannot be written can still be read.
     let Ok(blob) = private_directory::file(&shelves.ingest, &name, OFlags::RDWR) else {
         return Ok(Link::Copy);
@@ -50,13 +50,6 @@ fn attempt(
         return target.remove(name).map(|()| Link::HardLink);
     }
     Ok(Link::Copy)
-}
-
-fn random_name() -> Result<String> {
-    let mut bytes = [0; 8];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .map_err(|_| Error::new(Reason::Internal, "there are no random numbers to be had"))?;
-    Ok(hex::encode(bytes) + PROBE_SUFFIX)
 }
 
 /// Makes `empty` share the bytes of `blob`, if the file system can.

@@ -125,11 +125,13 @@ impl StoredBlob {
         meter: Box<dyn Meter>,
     ) -> Result<Materialised> {
         let (blob, target, path) = (self.clone(), Arc::clone(target), path.to_owned());
-        while_waiting(move |waiter| {
-            let target = Target::at(&target, &path)?;
-            blob.make(&target, link, &Work { meter, waiter })
-        })
-        .await
+        while_waiting(move |waiter| blob.held(waiter).materialise(&target, &path, link, meter))
+            .await
+    }
+
+    /// Returns this for work on a thread of its own.
+    pub(super) fn held<'a>(&'a self, waiter: &'a Waiter) -> Held<'a> {
+        Held { blob: self, waiter }
     }
 
     fn make(&self, target: &Target<'_>, link: Link, work: &Work<'_>) -> Result<Materialised> {
@@ -206,10 +208,16 @@ impl StoredBlob {
         work: &Work<'_>,
         mut take: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        pass::over(file, &self.place(), work.waiter, |piece| {
-            work.meter.advance(piece.len() as u64);
-            take(piece)
-        })
+        pass::over(
+            file,
+            self.descriptor.size,
+            &self.place(),
+            work.waiter,
+            |piece| {
+                work.meter.advance(piece.len() as u64);
+                take(piece)
+            },
+        )
     }
 
     /// Removes the blob if it was found not to be what it should be.
@@ -245,6 +253,28 @@ impl StoredBlob {
 
     fn place(&self) -> PathBuf {
         self.shelves.blob_place(&self.descriptor.digest)
+    }
+}
+
+/// A whole blob in the store, on a thread that may block.
+#[derive(Debug)]
+pub struct Held<'a> {
+    blob: &'a StoredBlob,
+    waiter: &'a Waiter,
+}
+
+impl Held<'_> {
+    /// Does what [`StoredBlob::materialise`] does.
+    pub fn materialise(
+        &self,
+        target: &Directory,
+        path: &Path,
+        link: Link,
+        meter: Box<dyn Meter>,
+    ) -> Result<Materialised> {
+        let target = Target::at(target, path)?;
+        let waiter = self.waiter;
+        self.blob.make(&target, link, &Work { meter, waiter })
     }
 }
 

@@ -1,19 +1,19 @@
 //! Bringing a model's files into the staging directory, several at once.
 
-use std::fs::File;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::blob::blocking;
-use crate::content_store::Method;
-use crate::directory::{Directory, Stamp};
+use crate::directory::Directory;
 use crate::download::{Downloads, Start};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::ModelFile;
 use crate::progress::Progress;
-use crate::receipt::{InstalledFile, Sharing};
+use crate::receipt::InstalledFile;
 use crate::store::Store;
+use crate::unpack::arrival::Arrival;
 use crate::unpack::durability::Durability;
 use crate::unpack::shelf::Shelf;
 
@@ -31,108 +31,88 @@ pub(super) struct Delivery<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
     pub(super) files: Vec<InstalledFile>,
-    /// How many of them were there already.
+    /// How many of them were on this machine already.
     pub(super) reused_files: usize,
-    /// Bytes that were there already.
+    /// Bytes that were on this machine already.
     pub(super) reused_bytes: u64,
 }
 
-/// A file that is in the staging directory.
-struct Arrived {
-    installed: InstalledFile,
-    size: u64,
-    reused: u64,
-}
-
 impl Delivery<'_> {
-    /// Brings `files`, `concurrency` at once.
+    /// Brings `files`: those that are kept all at once, the others `concurrency` at a time.
     pub(super) async fn files(&self, files: &[ModelFile], concurrency: usize) -> Result<Delivered> {
-        let arrived = futures_util::stream::iter(files)
-            .map(|file| self.file(file))
-            .buffer_unordered(concurrency.max(1));
-        let mut delivered = arrived
-            .try_fold(Delivered::default(), async |mut delivered, arrived| {
-                delivered.add(arrived);
-                Ok(delivered)
-            })
+        let kept = match &self.shelf {
+            Some(shelf) => shelf.stored(files, self.root, self.durability).await?,
+            None => Vec::new(),
+        };
+        let here: HashSet<_> = kept.iter().map(|(number, _)| *number).collect();
+        let missing = files.iter().enumerate();
+        let missing = missing.filter(|(number, _)| !here.contains(number));
+        let fetched: Vec<_> = futures_util::stream::iter(missing)
+            .map(|(_, file)| self.file(file))
+            .buffer_unordered(concurrency.max(1))
+            .try_collect()
             .await?;
-        delivered.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        Ok(delivered)
+        let kept = kept.into_iter().map(|(_, arrival)| arrival);
+        Ok(kept.chain(fetched).collect())
     }
 
     /// Brings one file.
-    async fn file(&self, file: &ModelFile) -> Result<Arrived> {
-        let at = |error: crate::error::Error| error.at(format_args!("`{}`", file.path));
+    async fn file(&self, file: &ModelFile) -> Result<Arrival> {
+        let at = |error: Error| error.at(format_args!("`{}`", file.path));
         if let Some(shelf) = &self.shelf {
             let taken = shelf.take(file, self.root, self.store, &self.downloads);
-            if let Some(taken) = taken.await.map_err(at)? {
-                let sharing = match taken.made.method {
-                    Method::HardLinked => Sharing::HardLinked,
-                    Method::Reflinked | Method::Copied => Sharing::Nothing,
+            if let Some((made, reused)) = taken.await.map_err(at)? {
+                let settle = move |file: &_, root: &_, durability| {
+                    Arrival::stored(file, &made, reused, root, durability)
                 };
-                let reused = taken.reused;
-                return self.settle(file, taken.made.file, sharing, reused).await;
+                return self.settle(file, settle).await;
             }
         }
-        let fetched = self.fetch(file).await.map_err(at)?;
-        self.settle(file, fetched, Sharing::Nothing, 0).await
+        self.fetch(file).await.map_err(at)
     }
 
     /// Fetches a file straight to its place.
-    async fn fetch(&self, file: &ModelFile) -> Result<Arc<File>> {
+    async fn fetch(&self, file: &ModelFile) -> Result<Arrival> {
         let blob = &file.descriptor;
         let (directory, path) = (Arc::clone(self.root), file.path.clone());
-        let empty = blocking(move || directory.create_file(path.as_str()).map(Arc::new)).await?;
+        let made = blocking(move || directory.create_file(path.as_str()).map(Arc::new)).await?;
         let meter = self
             .progress
             .begin("download", file.path.as_str(), blob.size);
-        let target = Arc::clone(&empty);
+        let target = Arc::clone(&made);
         self.downloads
             .download(self.store, blob, target, Start::Fresh, meter)
             .await?;
-        Ok(empty)
+        let settle =
+            move |file: &_, root: &_, durability| Arrival::fetched(file, &made, root, durability);
+        self.settle(file, settle).await
     }
 
-    /// Makes a file durable, if it is not and that does not come later, and looks at it then.
+    /// Lets `settle` bring a file to the disk.
     async fn settle(
         &self,
         file: &ModelFile,
-        made: Arc<File>,
-        sharing: Sharing,
-        reused: u64,
-    ) -> Result<Arrived> {
-        let (path, size) = (file.path.clone(), file.descriptor.size);
-        let place = path.below(self.root.path());
-        let durability = self.durability;
-        blocking(move || {
-            // What is one with a stored blob came to the disk with it.
-            if sharing == Sharing::Nothing {
-                durability.of_file(&made, size, &place)?;
-            }
-            let stamp = Stamp::of(&made, &place)?;
-            Ok(Arrived {
-                installed: InstalledFile {
-                    path,
-                    stamp,
-                    sharing,
-                },
-                size,
-                reused,
-            })
-        })
-        .await
+        settle: impl FnOnce(&ModelFile, &Directory, Durability) -> Result<Arrival> + Send + 'static,
+    ) -> Result<Arrival> {
+        let (file, root, durability) = (file.clone(), Arc::clone(self.root), self.durability);
+        blocking(move || settle(&file, &root, durability)).await
     }
 }
 
-impl Delivered {
-    fn add(&mut self, arrived: Arrived) {
-        let Arrived {
+impl FromIterator<Arrival> for Delivered {
+    fn from_iter<T: IntoIterator<Item = Arrival>>(arrivals: T) -> Self {
+        let mut delivered = Self::default();
+        for Arrival {
             installed,
             size,
             reused,
-        } = arrived;
-        self.files.push(installed);
-        self.reused_files += usize::from(size > 0 && reused == size);
-        self.reused_bytes = self.reused_bytes.saturating_add(reused);
+        } in arrivals
+        {
+            delivered.files.push(installed);
+            delivered.reused_files += usize::from(size > 0 && reused == size);
+            delivered.reused_bytes = delivered.reused_bytes.saturating_add(reused);
+        }
+        delivered.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        delivered
     }
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::content_store::{Claim, ContentStore, Ingest, Link, Materialised, StoredBlob};
+use crate::content_store::{Claim, ContentStore, Held, Ingest, Link, Materialised, StoredBlob};
 use crate::directory::Directory;
 use crate::download::{Downloads, Start};
 use crate::error::{Class, Error, Reason, Result};
 use crate::model::ModelFile;
 use crate::progress::{Meter, Progress, Silent};
 use crate::store::Store;
+use crate::unpack::arrival::Arrival;
+use crate::unpack::durability::Durability;
 
 /// How long another download of the same blob is waited for before that is worth a word.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
@@ -26,13 +28,6 @@ pub(super) struct Shelf {
     progress: Arc<dyn Progress>,
     /// Whether it was said that something is not as it could be.
     noted: AtomicBool,
-}
-
-/// A file of a model that came by way of the store.
-pub(super) struct Taken {
-    pub(super) made: Materialised,
-    /// Its bytes that were there already.
-    pub(super) reused: u64,
 }
 
 impl Shelf {
@@ -65,15 +60,46 @@ impl Shelf {
         self.content.missing(blobs, self.link).await.ok()
     }
 
-    /// Makes `file` below `root`, fetching what is missing by `downloads` if it can be kept; nothing
-    /// if this is not the way, and then nothing stands there.
+    /// Makes those of `files` below `root` that are in the store, and returns them with their
+    /// numbers.
+    pub(super) async fn stored(
+        &self,
+        files: &[ModelFile],
+        root: &Arc<Directory>,
+        durability: Durability,
+    ) -> Result<Vec<(usize, Arrival)>> {
+        let wanted = files.iter().map(|file| file.descriptor.plain()).collect();
+        let files = files.to_vec();
+        let (root, link, progress) = (Arc::clone(root), self.link, Arc::clone(&self.progress));
+        let take = move |number: usize, held: Held<'_>| {
+            let Some(file) = files.get(number) else {
+                return Ok(None);
+            };
+            let (path, size) = (file.path.as_str(), file.descriptor.size);
+            let meter = progress.begin("reuse", path, size);
+            match held.materialise(&root, Path::new(path), link, meter) {
+                Ok(made) => Arrival::stored(file, &made, size, &root, durability).map(Some),
+                Err(error) if error.reason() == Reason::DigestMismatch => {
+                    progress.note(&format!("will fetch it again: {error}"));
+                    Ok(None)
+                }
+                // It will be tried once more, alone.
+                Err(_) => Ok(None),
+            }
+        };
+        self.content.for_each_stored(wanted, take).await
+    }
+
+    /// Makes `file` below `root`, fetching what is missing by `downloads` if it can be kept, and
+    /// returns how many bytes of it were there; nothing if this is not the way, and then nothing
+    /// stands there.
     pub(super) async fn take(
         &self,
         file: &ModelFile,
         root: &Arc<Directory>,
         store: &dyn Store,
         downloads: &Downloads,
-    ) -> Result<Option<Taken>> {
+    ) -> Result<Option<(Materialised, u64)>> {
         for _ in 0..TRIES {
             let taken = self.attempt(file, root, store, downloads).await;
             match taken {
@@ -97,7 +123,7 @@ impl Shelf {
         root: &Arc<Directory>,
         store: &dyn Store,
         downloads: &Downloads,
-    ) -> Result<Option<Taken>, Failure> {
+    ) -> Result<Option<(Materialised, u64)>, Failure> {
         let (blob, path) = (&file.descriptor, file.path.as_str());
         let (stored, reused, meter) = match self.claim(file).await? {
             Some(Claim::Stored(stored)) => {
@@ -118,7 +144,7 @@ impl Shelf {
         };
         let made = stored.materialise(root, Path::new(path), self.link, meter);
         let made = made.await.map_err(Failure::Store)?;
-        Ok(Some(Taken { made, reused }))
+        Ok(Some((made, reused)))
     }
 
     /// Claims the blob of `file`, if what is fetched can become the file without being written

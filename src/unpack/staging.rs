@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use crate::directory::{DIRECTORY_MODE, Directory, Identity, Kind};
 use crate::error::{Error, Reason, Result};
 use crate::path::{RESERVED, SafePath};
+use crate::random;
 use crate::unpack::durability::Durability;
 use crate::unpack::target::{Target, unsuitable};
 use crate::walk::STAGING_PREFIX;
@@ -233,10 +234,7 @@ fn is_unsupported(error: Errno) -> bool {
 }
 
 fn random_name(prefix: &str) -> Result<OsString> {
-    let mut bytes = [0; 8];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .map_err(|_| Error::new(Reason::Internal, "there are no random numbers to be had"))?;
-    Ok(format!("{prefix}{}", hex::encode(bytes)).into())
+    Ok(format!("{prefix}{}", random::digits()?).into())
 }
 
 /// Opens and locks the directory `name`, if nobody else holds it or has just removed it.
