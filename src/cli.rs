@@ -11,6 +11,7 @@ mod environment;
 mod exit;
 mod generate_key_pair;
 mod inspect;
+mod keyless;
 mod keys;
 mod list;
 mod login;

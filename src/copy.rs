@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use self::plan::Plan;
 use crate::blob::{Blob, Content};
-use crate::error::Result;
+use crate::error::{Error, Reason, Result};
 use crate::manifest::{Descriptor, annotation};
 use crate::path::SafePath;
 use crate::progress::Progress;
@@ -138,8 +138,13 @@ impl Route<'_> {
             descriptor: &blob,
         };
         let meter = meter.as_ref();
-        self.target.put_blob(&blob, &content, meter).await?;
-        Ok(Sent::Bytes(blob.size))
+        loop {
+            match self.target.put_blob(&blob, &content, meter).await {
+                Ok(()) => return Ok(Sent::Bytes(blob.size)),
+                Err(error) if is_mismatch(&error) && self.source.distrust(&blob) => meter.reset(),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Asks the target to take the blob from the source itself, if both are on one host: another
@@ -154,6 +159,13 @@ impl Route<'_> {
             _ => Ok(false),
         }
     }
+}
+
+fn is_mismatch(error: &Error) -> bool {
+    matches!(
+        error.reason(),
+        Reason::DigestMismatch | Reason::SizeMismatch
+    )
 }
 
 /// Returns what to call a blob on a screen: its file name, where that is a harmless one.

@@ -7,7 +7,8 @@
 //! front then reads from there; who has which is written on a `board`.
 //!
 //! A connection that breaks costs what it had not brought yet. Content that is wrong says nothing
-//! about where, so it costs everything: the file is emptied and fetched once more, whole.
+//! about where, so it costs everything: the file is emptied and fetched once more, whole, and once
+//! more for each source that the store can then leave out.
 
 mod board;
 mod body;
@@ -111,19 +112,24 @@ impl Downloads {
     ) -> Result<Proven> {
         let transfer = Transfer::new(self, store, blob, file.into());
         let meter: Arc<dyn Meter> = meter.into();
-        let check = transfer.check(start)?;
+        let mut check = transfer.check(start)?;
         let mut tries = Tries::new(self.retry, check.seen());
-        let error = match self.attempt(&transfer, check, &mut tries, &meter).await {
-            Ok(proven) => return Ok(proven),
-            Err(error) if is_mismatch(&error) && !tries.is_over() => error,
-            Err(error) => return Err(error),
-        };
-        self.progress
-            .note(&format!("will fetch it again from its first byte: {error}"));
-        transfer.empty().await?;
-        meter.reset();
-        let check = transfer.check(Start::Fresh)?;
-        self.attempt(&transfer, check, &mut tries, &meter).await
+        let mut once_more = true;
+        loop {
+            let error = match self.attempt(&transfer, check, &mut tries, &meter).await {
+                Ok(proven) => return Ok(proven),
+                Err(error) if is_mismatch(&error) && !tries.is_over() => error,
+                Err(error) => return Err(error),
+            };
+            if !store.distrust(blob) && !std::mem::take(&mut once_more) {
+                return Err(error);
+            }
+            self.progress
+                .note(&format!("will fetch it again from its first byte: {error}"));
+            transfer.empty().await?;
+            meter.reset();
+            check = transfer.check(Start::Fresh)?;
+        }
     }
 
     /// Fetches what `check` has not seen.

@@ -162,6 +162,12 @@ reasons! {
     CredentialsInvalid = "credentials-invalid" => Usage,
     /// A CA, client certificate or client key file cannot be used.
     TlsSettingsInvalid = "tls-settings-invalid" => Usage,
+    /// A `hosts.toml`, which says where mirrors are, or what it names cannot be used.
+    HostsFileInvalid = "hosts-file-invalid" => Usage,
+    /// A file with a Sigstore instance's keys and certificates cannot be used.
+    TrustRootInvalid = "trust-root-invalid" => Usage,
+    /// An identity that is to be trusted says nothing, everything, or is no regular expression.
+    IdentityInvalid = "identity-invalid" => Usage,
     /// `--verify` was asked for with nothing to verify against.
     NothingToVerifyAgainst = "nothing-to-verify-against" => Usage,
     /// A predicate lacks what its type requires, or its type is that of signatures.
@@ -177,6 +183,26 @@ reasons! {
     AttestationMissing = "attestation-missing" => NotVerified,
     /// No trusted key made this signature.
     UntrustedSigner = "untrusted-signer" => NotVerified,
+    /// The signer's certificate names another identity than the trusted one.
+    IdentityMismatch = "identity-mismatch" => NotVerified,
+    /// The signer's identity was vouched for by another issuer than the trusted one.
+    IssuerMismatch = "issuer-mismatch" => NotVerified,
+    /// The signer's certificate claims other things than are required, or lacks them.
+    ClaimMismatch = "claim-mismatch" => NotVerified,
+    /// The signer's certificate is malformed, was not valid then, or is no trusted authority's.
+    CertificateInvalid = "certificate-invalid" => NotVerified,
+    /// The signer's certificate lacks a trusted log's timestamp (SCT), or it is wrong.
+    CertificateTimestampInvalid = "certificate-timestamp-invalid" => NotVerified,
+    /// A signature stands in no transparency log.
+    LogEntryMissing = "log-entry-missing" => NotVerified,
+    /// An entry of a transparency log is not proven, not by a trusted log, or about something else.
+    LogEntryInvalid = "log-entry-invalid" => NotVerified,
+    /// A signature has no timestamp.
+    TimestampMissing = "timestamp-missing" => NotVerified,
+    /// A timestamp is not on this signature, or no trusted authority's.
+    TimestampInvalid = "timestamp-invalid" => NotVerified,
+    /// Nothing proves when a signature was made, so its certificate cannot be judged.
+    TimeUnproven = "time-unproven" => NotVerified,
     /// A signature does not match what it claims to sign.
     SignatureInvalid = "signature-invalid" => NotVerified,
     /// A bundle is malformed or of an unsupported version.
@@ -245,6 +271,8 @@ reasons! {
     Connection = "connection" => Network,
     /// TLS failed: an unknown CA, a wrong name, or no TLS at all.
     Tls = "tls" => Network,
+    /// No root of trust could be fetched, or none that is new enough.
+    TrustRootUnavailable = "trust-root-unavailable" => Network,
     /// The registry asks to slow down.
     RateLimited = "rate-limited" => Network,
     /// The registry failed.

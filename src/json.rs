@@ -16,7 +16,11 @@ use crate::limits;
 /// [`limits::JSON_DEPTH`] and trailing bytes; `what` names the document in the error.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     let invalid = |error: serde_json::Error| {
-        Error::new(Reason::JsonInvalid, format!("{what} is not valid JSON")).because(error)
+        let fault = match error.is_data() {
+            true => "is not as it should be",
+            false => "is not valid JSON",
+        };
+        Error::new(Reason::JsonInvalid, format!("{what} {fault}")).because(error)
     };
     let mut scan = serde_json::Deserializer::from_slice(bytes);
     Strict {

@@ -218,6 +218,21 @@ impl PublicKey {
         })
     }
 
+    /// Whether `signature` is this key's on the message with the SHA-256 digest `message`; never for
+    /// Ed25519, which signs messages only.
+    pub fn verifies_digest(&self, message: &Digest, signature: &[u8]) -> bool {
+        let sha256 = &aws_lc_rs::digest::SHA256;
+        aws_lc_rs::digest::Digest::import_less_safe(message.as_bytes(), sha256).is_ok_and(
+            |digest| {
+                self.schemes().iter().any(|scheme| {
+                    lc::UnparsedPublicKey::new(*scheme, &self.bits)
+                        .verify_digest(&digest, signature)
+                        .is_ok()
+                })
+            },
+        )
+    }
+
     fn schemes(&self) -> &'static [&'static dyn lc::VerificationAlgorithm] {
         match self.algorithm {
             Algorithm::EcdsaP256 => &[&lc::ECDSA_P256_SHA256_ASN1],

@@ -17,6 +17,34 @@ pub const CONFIG: u64 = 4 << 20;
 /// A signature or attestation bundle; predicates such as ML-BOMs can be large, endless data not.
 pub const BUNDLE: u64 = 16 << 20;
 
+/// Entries of transparency logs in one bundle: each costs several signatures to check, and
+/// thousands were measured to take seconds.
+pub const LOG_ENTRIES: usize = 32;
+
+/// Signed timestamps in one bundle.
+pub const TIMESTAMPS: usize = 32;
+
+/// Certificates in one chain.
+pub const CERTIFICATES: usize = 16;
+
+/// Hashes of one inclusion proof: a tree of 2⁶³ entries has no longer path.
+pub const PROOF_HASHES: usize = 64;
+
+/// A certificate in a bundle.
+pub const CERTIFICATE: usize = 64 << 10;
+
+/// A signed timestamp in a bundle, certificates included.
+pub const TIMESTAMP_TOKEN: usize = 64 << 10;
+
+/// A log's checkpoint: each of its lines may be a signature that is checked.
+pub const CHECKPOINT: usize = 16 << 10;
+
+/// A file with a Sigstore instance's keys and certificates.
+pub const TRUSTED_ROOT: u64 = 1 << 20;
+
+/// Logs, and authorities of one kind, of one Sigstore instance.
+pub const TRUSTED_ROOT_ENTRIES: usize = 64;
+
 /// All bundles of one artifact together.
 pub const BUNDLES_TOTAL: u64 = 64 << 20;
 
@@ -103,6 +131,9 @@ pub const REDIRECTS: usize = 5;
 
 /// Tries of one idempotent request.
 pub const TRIES: u32 = 5;
+
+/// Failures in a row after which a mirror is not asked any more.
+pub const MIRROR_FAILURES: u32 = 3;
 
 /// The longest wait between two tries that is of our own choosing.
 pub const RETRY_WAIT: Duration = Duration::from_secs(30);

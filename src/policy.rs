@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::statement;
-use crate::trust::{Authenticated, SignerIdentity};
+use crate::trust::{Authenticated, LogProof, SignerIdentity, Witness};
 
 /// What must be attached to an artifact before it is used. There is no default policy: one that
 /// asks for nothing cannot be made.
@@ -20,6 +20,49 @@ use crate::trust::{Authenticated, SignerIdentity};
 #[derive(Debug, Clone)]
 pub struct Policy {
     requirements: Vec<Requirement>,
+    demands: Vec<Demand>,
+}
+
+/// What must be proven about a signature besides whose it is. A keyless signature is always logged;
+/// one by a key need not be, unless a policy demands it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Demand {
+    /// A transparency log holds it, or promised to.
+    Logged,
+    /// A transparency log proved that it holds it; a promise is not enough.
+    Included,
+    /// A timestamp authority dated it.
+    Timestamped,
+}
+
+impl Demand {
+    /// Says why `witnesses` do not meet this, if so.
+    fn unmet(self, witnesses: &[Witness]) -> Option<(Reason, &'static str)> {
+        let is_met = |witness: &Witness| match (self, witness) {
+            (Self::Logged, Witness::Log { .. }) => true,
+            (Self::Included, Witness::Log { proof, .. }) => *proof == LogProof::Inclusion,
+            (Self::Timestamped, Witness::Timestamp { .. }) => true,
+            _ => false,
+        };
+        if witnesses.iter().any(is_met) {
+            return None;
+        }
+        Some(match self {
+            Self::Logged => (
+                Reason::LogEntryMissing,
+                "no transparency log was verified to hold the signature",
+            ),
+            Self::Included => (
+                Reason::LogEntryMissing,
+                "no transparency log was proven to include the signature",
+            ),
+            Self::Timestamped => (
+                Reason::TimestampMissing,
+                "no timestamp of the signature was verified",
+            ),
+        })
+    }
 }
 
 /// One thing that must be attached.
@@ -67,7 +110,17 @@ impl Policy {
                 "a policy without requirements would admit everything",
             ));
         }
-        Ok(Self { requirements })
+        Ok(Self {
+            requirements,
+            demands: Vec::new(),
+        })
+    }
+
+    /// Demands these, too, of every bundle that is to count.
+    #[must_use]
+    pub fn demanding(mut self, demands: impl IntoIterator<Item = Demand>) -> Self {
+        self.demands.extend(demands);
+        self
     }
 
     /// Judges what is attached to the artifact whose manifest has the digest `artifact`.
@@ -75,9 +128,51 @@ impl Policy {
         let findings = self
             .requirements
             .iter()
-            .map(|r| judge_one(r, artifact, candidates));
+            .map(|requirement| self.judge_one(requirement, artifact, candidates));
         Verdict {
             findings: findings.collect(),
+        }
+    }
+
+    fn judge_one(
+        &self,
+        requirement: &Requirement,
+        artifact: &Digest,
+        candidates: &[Candidate],
+    ) -> Finding {
+        let wanted = requirement.predicate_type();
+        let mut met_by = Vec::new();
+        let mut refused = Vec::new();
+        for candidate in candidates {
+            let bundle = candidate.bundle;
+            match consider(candidate, wanted, artifact, &self.demands) {
+                Ok(found) => met_by.push(Evidence {
+                    bundle,
+                    predicate_type: wanted.to_owned(),
+                    signer: found.signer().clone(),
+                    witnesses: found.witnesses().to_vec(),
+                }),
+                Err((reason, message)) => refused.push(Refusal {
+                    bundle,
+                    reason,
+                    message,
+                }),
+            }
+        }
+        // One bundle counts once, however often it is attached; and what a registry lists first must
+        // not show.
+        met_by.sort_by_key(|evidence| evidence.bundle);
+        met_by.dedup();
+        refused.sort_by(|a, b| {
+            (a.bundle, a.reason, &a.message).cmp(&(b.bundle, b.reason, &b.message))
+        });
+        refused.dedup();
+        let reason = met_by.is_empty().then(|| worst(requirement, &refused));
+        Finding {
+            requirement: requirement.clone(),
+            met_by,
+            refused,
+            reason,
         }
     }
 }
@@ -125,6 +220,9 @@ pub struct Evidence {
     pub predicate_type: String,
     /// Who says it.
     pub signer: SignerIdentity,
+    /// The logs and timestamp authorities that saw it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<Witness>,
 }
 
 /// A bundle that does not count.
@@ -147,49 +245,13 @@ fn code_of<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok
     serializer.serialize_str(reason.code())
 }
 
-fn judge_one(requirement: &Requirement, artifact: &Digest, candidates: &[Candidate]) -> Finding {
-    let wanted = requirement.predicate_type();
-    let mut met_by = Vec::new();
-    let mut refused = Vec::new();
-    for candidate in candidates {
-        let bundle = candidate.bundle;
-        match consider(candidate, wanted, artifact) {
-            Ok(signer) => {
-                let predicate_type = wanted.to_owned();
-                met_by.push(Evidence {
-                    bundle,
-                    predicate_type,
-                    signer: signer.clone(),
-                });
-            }
-            Err((reason, message)) => refused.push(Refusal {
-                bundle,
-                reason,
-                message,
-            }),
-        }
-    }
-    // One bundle counts once, however often it is attached; and what a registry lists first must
-    // not show.
-    met_by.sort_by_key(|evidence| evidence.bundle);
-    met_by.dedup();
-    refused.sort_by(|a, b| (a.bundle, a.reason, &a.message).cmp(&(b.bundle, b.reason, &b.message)));
-    refused.dedup();
-    let reason = met_by.is_empty().then(|| worst(requirement, &refused));
-    Finding {
-        requirement: requirement.clone(),
-        met_by,
-        refused,
-        reason,
-    }
-}
-
-/// Says who, by `candidate`, states `wanted` about `artifact`.
+/// Says who, by `candidate`, states `wanted` about `artifact`, as is demanded.
 fn consider<'a>(
     candidate: &'a Candidate,
     wanted: &str,
     artifact: &Digest,
-) -> Result<&'a SignerIdentity, (Reason, String)> {
+    demands: &[Demand],
+) -> Result<&'a Authenticated, (Reason, String)> {
     let other_type = |found: &str| {
         let message = format!("it states {found:?}, not {wanted:?}");
         (Reason::PredicateTypeMismatch, message)
@@ -209,7 +271,11 @@ fn consider<'a>(
         let message = format!("it is signed, but about another artifact than {artifact}");
         return Err((Reason::SubjectMismatch, message));
     }
-    Ok(authenticated.signer())
+    let witnesses = authenticated.witnesses();
+    if let Some((reason, message)) = demands.iter().find_map(|d| d.unmet(witnesses)) {
+        return Err((reason, message.to_owned()));
+    }
+    Ok(authenticated)
 }
 
 /// Chooses the reason that tells most: what came nearest to meeting the requirement, whatever the
@@ -220,9 +286,12 @@ fn worst(requirement: &Requirement, refused: &[Refusal]) -> Reason {
         Reason::BundleInvalid | Reason::PayloadTypeMismatch | Reason::TooLarge => 1,
         Reason::BundleUnsupported => 2,
         Reason::UntrustedSigner => 3,
-        Reason::SignatureInvalid => 4,
-        Reason::SubjectMismatch => 6,
-        _ => 5,
+        Reason::IdentityMismatch => 4,
+        Reason::IssuerMismatch => 5,
+        Reason::ClaimMismatch => 6,
+        Reason::SignatureInvalid => 7,
+        Reason::SubjectMismatch => 9,
+        _ => 8,
     };
     let nearest = refused
         .iter()

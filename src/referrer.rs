@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use crate::blob::InMemory;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Version};
 use crate::digest::Digest;
 use crate::error::{Class, Error, Reason, Result};
 use crate::limits;
@@ -67,6 +67,19 @@ impl RawBundle {
     /// Returns the bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Reads the bundle. What is attached must be of version 0.3, as cosign has it: under an older
+    /// one a log's promise does for its proof, which whoever relabels a bundle can then leave out.
+    pub fn bundle(&self) -> Result<Bundle> {
+        let bundle = Bundle::parse(&self.bytes)?;
+        match bundle.version() {
+            Version::V03 => Ok(bundle),
+            older => {
+                let message = format!("the attached bundle is of version {older}, not 0.3");
+                Err(Error::new(Reason::BundleUnsupported, message))
+            }
+        }
     }
 }
 

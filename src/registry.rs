@@ -9,7 +9,8 @@
 //! * `http` sends every request there is; `answer`, `transport`, `refusal` say what came back;
 //! * `endpoint` is one registry: it signs in (`login`, `token`, `challenge`, `scope`), follows
 //!   redirects (`referral`, `origin`) and tries again (`retry`);
-//! * `repository` is one store in it: `manifests`, `blobs`, `parts`, `uploads`, `referrers`, `tags`.
+//! * `repository` is one store in it: `manifests`, `blobs`, `parts`, `uploads`, `referrers`, `tags`;
+//! * `mirrors` is a repository read through other hosts that have copies of it.
 
 mod answer;
 pub mod auth;
@@ -22,6 +23,7 @@ mod header;
 mod http;
 mod login;
 mod manifests;
+pub mod mirrors;
 mod origin;
 mod pages;
 mod parts;

@@ -5,14 +5,25 @@
 //! over the exact bytes, and only then read the statement.
 
 mod key;
+mod signed;
+pub mod sigstore;
+mod witness;
+
+pub use signed::Blob;
+pub use witness::{LogProof, Witness};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::bundle::{Bundle, Material};
+use crate::bundle::{Bundle, Content};
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::statement::Statement;
+use signed::Signed;
+use sigstore::{Claim, Keyless, SigstoreRoot};
 
 /// Someone whose signatures can be recognised, under a name that policies use.
 #[derive(Debug, Clone)]
@@ -21,10 +32,11 @@ pub struct Authority {
     kind: Kind,
 }
 
-/// How an authority is recognised. Keyless identities and certificates join here.
+/// How an authority is recognised.
 #[derive(Debug, Clone)]
 enum Kind {
     Key(PublicKey),
+    Keyless(Box<Keyless>),
 }
 
 impl Authority {
@@ -33,6 +45,14 @@ impl Authority {
         Self {
             name: name.into(),
             kind: Kind::Key(key),
+        }
+    }
+
+    /// Returns whoever a Sigstore instance certified to be `keyless`'s identity, called `name`.
+    pub fn keyless(name: impl Into<String>, keyless: Keyless) -> Self {
+        Self {
+            name: name.into(),
+            kind: Kind::Keyless(Box::new(keyless)),
         }
     }
 
@@ -56,13 +76,25 @@ pub enum SignerIdentity {
         /// The SHA-256 of the key's SubjectPublicKeyInfo.
         fingerprint: Digest,
     },
+    /// Someone whom an identity provider knows, by a certificate that lived for minutes.
+    Keyless {
+        /// What the user calls the identity.
+        name: String,
+        /// Who, by the certificate: an e-mail address or a URI.
+        identity: String,
+        /// The identity provider that knows them.
+        issuer: String,
+        /// What else the provider said, about the build that signed.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        claims: BTreeMap<Claim, String>,
+    },
 }
 
 impl SignerIdentity {
     /// Returns the name of the authority that this signer is.
     pub fn authority(&self) -> &str {
         match self {
-            Self::Key { name, .. } => name,
+            Self::Key { name, .. } | Self::Keyless { name, .. } => name,
         }
     }
 }
@@ -81,7 +113,29 @@ impl std::fmt::Display for SignerIdentity {
                     fingerprint.to_string()
                 )
             }
+            Self::Keyless {
+                identity, issuer, ..
+            } => write!(f, "{identity} (issuer {issuer})"),
         }
+    }
+}
+
+/// Whose a signature was found to be, and who else saw it.
+#[derive(Debug, Clone)]
+pub struct Recognised {
+    signer: SignerIdentity,
+    witnesses: Vec<Witness>,
+}
+
+impl Recognised {
+    /// Returns who signed.
+    pub fn signer(&self) -> &SignerIdentity {
+        &self.signer
+    }
+
+    /// Returns the logs and timestamp authorities that were verified to have seen the signature.
+    pub fn witnesses(&self) -> &[Witness] {
+        &self.witnesses
     }
 }
 
@@ -89,12 +143,12 @@ impl std::fmt::Display for SignerIdentity {
 /// [`TrustRoot::authenticate`] makes one.
 ///
 /// ```compile_fail
-/// let forged = modelctl::trust::Authenticated { statement: todo!(), signer: todo!() };
+/// let forged = modelctl::trust::Authenticated { statement: todo!(), recognised: todo!() };
 /// ```
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     statement: Statement,
-    signer: SignerIdentity,
+    recognised: Recognised,
 }
 
 impl Authenticated {
@@ -105,7 +159,12 @@ impl Authenticated {
 
     /// Returns who signed it.
     pub fn signer(&self) -> &SignerIdentity {
-        &self.signer
+        self.recognised.signer()
+    }
+
+    /// Returns the logs and timestamp authorities that were verified to have seen the signature.
+    pub fn witnesses(&self) -> &[Witness] {
+        self.recognised.witnesses()
     }
 }
 
@@ -113,6 +172,7 @@ impl Authenticated {
 #[derive(Debug, Clone)]
 pub struct TrustRoot {
     authorities: Vec<Authority>,
+    witnesses: Option<Arc<SigstoreRoot>>,
 }
 
 impl TrustRoot {
@@ -127,7 +187,18 @@ impl TrustRoot {
             )
             .hint("name who is trusted: `--key release.pub`"));
         }
-        Ok(Self { authorities })
+        Ok(Self {
+            authorities,
+            witnesses: None,
+        })
+    }
+
+    /// Checks log entries and timestamps under `root`, whoever signed: a key needs none, but what
+    /// is there must then be right. Without this they are neither checked nor claimed for keys.
+    #[must_use]
+    pub fn with_witnesses(mut self, root: Arc<SigstoreRoot>) -> Self {
+        self.witnesses = Some(root);
+        self
     }
 
     /// Returns the names of everyone recognised.
@@ -140,25 +211,45 @@ impl TrustRoot {
     /// The hint in a bundle proves nothing; it only chooses the words of a refusal.
     pub fn authenticate(&self, bundle: &Bundle) -> Result<Authenticated> {
         let envelope = bundle.envelope()?;
-        let signed = Signed {
-            material: bundle.material(),
-            message: envelope.signed_bytes(),
-            signature: envelope.signature(),
-        };
-        let signer = self.recognise(&signed)?;
+        let signed = Signed::statement(bundle, envelope, self.witnesses.as_deref());
+        let recognised = self.recognise(&signed)?;
         Ok(Authenticated {
             statement: Statement::parse(envelope.unverified_payload())?,
-            signer,
+            recognised,
         })
+    }
+
+    /// Verifies that `bundle` vouches for `blob`: its signature is on the bytes themselves, or on a
+    /// statement about their digest.
+    pub fn authenticate_blob(&self, bundle: &Bundle, blob: Blob<'_>) -> Result<Recognised> {
+        let digest = blob.digest();
+        let mismatch = || {
+            let message = format!("it is signed, but about other content than {digest}");
+            Error::new(Reason::SubjectMismatch, message)
+        };
+        match bundle.content() {
+            Content::Statement(_) => {
+                let found = self.authenticate(bundle)?;
+                match found.statement.is_about(&digest) {
+                    true => Ok(found.recognised),
+                    false => Err(mismatch()),
+                }
+            }
+            Content::Message(message) if message.contradicts(&digest) => Err(mismatch()),
+            Content::Message(message) => {
+                let witnesses = self.witnesses.as_deref();
+                self.recognise(&Signed::blob(bundle, message, blob, witnesses))
+            }
+        }
     }
 
     /// Returns who signed: the first authority that recognises the signature as its own. If none
     /// does, the refusal is that of whoever came nearest, whatever their order.
-    fn recognise(&self, signed: &Signed<'_>) -> Result<SignerIdentity> {
+    fn recognise(&self, signed: &Signed<'_>) -> Result<Recognised> {
         let mut nearest: Option<Error> = None;
         for authority in &self.authorities {
             match authority.recognise(signed) {
-                Ok(signer) => return Ok(signer),
+                Ok(recognised) => return Ok(recognised),
                 Err(error) if nearest.as_ref().is_none_or(|kept| nearer(&error, kept)) => {
                     nearest = Some(error);
                 }
@@ -171,24 +262,24 @@ impl TrustRoot {
     }
 }
 
-/// A signature with what it is on, still to be verified.
-struct Signed<'a> {
-    material: &'a Material,
-    message: Vec<u8>,
-    signature: &'a [u8],
-}
-
 impl Authority {
-    fn recognise(&self, signed: &Signed<'_>) -> Result<SignerIdentity> {
+    fn recognise(&self, signed: &Signed<'_>) -> Result<Recognised> {
         match &self.kind {
             Kind::Key(key) => key::recognise(&self.name, key, signed),
+            Kind::Keyless(keyless) => sigstore::recognise(&self.name, keyless, signed),
         }
     }
 }
 
 /// Whether `error` tells more about a signature than `other`: that it is somebody else's says
-/// least.
+/// least, and then whose it is.
 fn nearer(error: &Error, other: &Error) -> bool {
-    let says_little = |error: &Error| error.reason() == Reason::UntrustedSigner;
-    says_little(other) && !says_little(error)
+    let nearness = |error: &Error| match error.reason() {
+        Reason::UntrustedSigner => 0,
+        Reason::IdentityMismatch => 1,
+        Reason::IssuerMismatch => 2,
+        Reason::ClaimMismatch => 3,
+        _ => 4,
+    };
+    nearness(error) > nearness(other)
 }

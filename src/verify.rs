@@ -12,7 +12,6 @@
 //! by the same code. Only [`Verification::admit`] makes a [`Verified`] from a verdict, and only a
 //! [`Verified`] artifact can be unpacked.
 
-use crate::bundle::Bundle;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::policy::{Candidate, Policy, Verdict};
@@ -123,7 +122,7 @@ pub fn judge(
 
 /// Authenticates one bundle.
 fn candidate(raw: &RawBundle, trust: &TrustRoot) -> Candidate {
-    match Bundle::parse(raw.bytes()) {
+    match raw.bundle() {
         Err(error) => Candidate {
             bundle: raw.digest(),
             claims: None,
@@ -215,6 +214,10 @@ pub fn refusal(verdict: &Verdict, what: &Reference) -> Option<Error> {
             }
             Reason::UntrustedSigner => {
                 "check that `--key` is the publisher's public key; `modelctl tree` shows who signed"
+                    .to_owned()
+            }
+            Reason::IdentityMismatch | Reason::IssuerMismatch | Reason::ClaimMismatch => {
+                "check that this is whom you trust; if so, name the identity and issuer as they are"
                     .to_owned()
             }
             _ => "do not use it; ask its publisher, and whoever runs the registry".to_owned(),

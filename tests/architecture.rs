@@ -177,6 +177,36 @@ fn the_library_never_prints_or_reads_its_surroundings() {
 }
 
 #[test]
+fn only_one_place_each_names_the_crates_of_sigstore() {
+    let mut seen = 0;
+    for (module, text) in modules() {
+        let may = ["trust::sigstore", "sign::keyless"];
+        if may.iter().any(|place| module.starts_with(place)) {
+            seen += usize::from(text.contains("sigstore_"));
+            continue;
+        }
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            let names = |kind: &&str| line.contains(&format!("sigstore_{kind}::"));
+            let named = [
+                "bundle",
+                "crypto",
+                "rekor",
+                "sign",
+                "trust_root",
+                "tsa",
+                "types",
+                "verify",
+            ];
+            assert!(!named.iter().any(names), "{module}: {line}");
+        }
+    }
+    assert!(seen > 2, "the imports were not found");
+}
+
+#[test]
 fn files_are_named_after_nouns_of_the_field() {
     for (module, _) in modules() {
         let name = module.rsplit("::").next().unwrap_or_default();

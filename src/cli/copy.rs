@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::parse;
 use super::report::{Failure, Report, count, size};
-use super::stores::{ConcurrencyArgs, RegistryArgs};
+use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
 use super::terminal::Terminal;
 
 /// Copy an artifact with everything attached to it, between registries and layouts.
@@ -31,6 +31,8 @@ pub(super) struct CopyArgs {
     no_referrers: bool,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
     #[command(flatten)]
     concurrency: ConcurrencyArgs,
 }
@@ -55,7 +57,7 @@ pub(super) async fn run(args: CopyArgs, terminal: &Terminal) -> Result<Report, F
         .hint("the digest stays what it is")
         .into());
     }
-    let stores = args.registry.stores(terminal)?;
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let source = stores.read(args.source.location())?;
     let target = stores.write(args.target.location())?;
     let tag = args.target.tag().or(args.source.tag());
@@ -83,5 +85,6 @@ pub(super) async fn run(args: CopyArgs, terminal: &Terminal) -> Result<Report, F
         bytes: done.bytes,
         referrers: done.referrers,
     };
-    Ok(Report::of(&data)?.say(summary).line(reference))
+    let report = Report::of(&data)?.with(&stores.sources())?;
+    Ok(report.say(summary).line(reference))
 }

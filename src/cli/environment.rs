@@ -53,6 +53,18 @@ pub(super) fn cache_directory() -> Option<PathBuf> {
     Some(caches.join("modelctl"))
 }
 
+/// Returns the directory in which `hosts.toml` files say where mirrors are: `MODELCTL_HOSTS_DIR`,
+/// which switches mirrors off when it is empty, else the user's own where there is one.
+pub(super) fn hosts_directory() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("MODELCTL_HOSTS_DIR") {
+        return Some(PathBuf::from(named)).filter(|path| !path.as_os_str().is_empty());
+    }
+    let named = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let configs = named.filter(|path| path.is_absolute());
+    let configs = configs.or_else(|| Some(std::env::home_dir()?.join(".config")))?;
+    Some(configs.join("modelctl/certs.d")).filter(|path| path.is_dir())
+}
+
 /// Returns where credential helpers are looked for.
 pub(super) fn search_path() -> Option<OsString> {
     std::env::var_os("PATH")

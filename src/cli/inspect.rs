@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::parse;
 use super::report::{Failure, Report, count, size};
-use super::stores::RegistryArgs;
+use super::stores::{MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
 
 /// Show an artifact's files, sizes, kinds, model summary and annotations; no weights are fetched.
@@ -28,6 +28,8 @@ pub(super) struct InspectArgs {
     reference: Reference,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
 }
 
 /// The media types of configs that say what the model is.
@@ -56,10 +58,8 @@ struct File {
 }
 
 pub(super) async fn run(args: InspectArgs, terminal: &Terminal) -> Result<Report, Failure> {
-    let store = args
-        .registry
-        .stores(terminal)?
-        .read(args.reference.location())?;
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(args.reference.location())?;
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let document = artifact.document().document().clone();
     let manifest = document.into_manifest(&format!("`{}`", args.reference))?;

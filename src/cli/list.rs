@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::parse;
 use super::report::{Failure, Report};
-use super::stores::RegistryArgs;
+use super::stores::{MirrorArgs, RegistryArgs};
 use super::terminal::Terminal;
 
 /// List the tags of a repository or layout.
@@ -23,13 +23,13 @@ pub(super) struct ListArgs {
     all: bool,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
 }
 
 pub(super) async fn run(args: ListArgs, terminal: &Terminal) -> Result<Report, Failure> {
-    let store = args
-        .registry
-        .stores(terminal)?
-        .read(args.repository.location())?;
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(args.repository.location())?;
     let tags = store.tags().await?;
     let shown: Vec<_> = tags
         .iter()

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::cache::PullCacheArgs;
 use super::parse;
 use super::report::{Failure, Report, count, size};
-use super::stores::{ConcurrencyArgs, RegistryArgs};
+use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
 use super::trust::{TrustArgs, explain};
 
@@ -31,7 +31,12 @@ use super::trust::{TrustArgs, explain};
   modelctl pull oci:./store:v1 ./bert --verify --key cosign.pub
   modelctl pull registry.example.com/acme/bert:v1 --verify \\
       --key release.pub --require slsaprovenance1
+  modelctl pull registry.example.com/acme/bert:v1 --verify \\
+      --certificate-identity-regexp 'https://github\\.com/acme/bert/.*' \\
+      --certificate-oidc-issuer https://token.actions.githubusercontent.com
   modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'
+  modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub \\
+      --hosts-dir /etc/containerd/certs.d
   modelctl pull localhost:5000/bert:v2 /data/bert --force --cache-dir /data/cache")]
 pub(super) struct PullArgs {
     /// Where from.
@@ -40,7 +45,7 @@ pub(super) struct PullArgs {
     /// The new directory.
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Fetch nothing unless the artifact is signed by a trusted key.
+    /// Fetch nothing unless the artifact is signed by someone who is trusted.
     #[arg(long)]
     verify: bool,
     /// Replace DIR if it is a pulled model: the old one stays until the new one is complete.
@@ -56,6 +61,8 @@ pub(super) struct PullArgs {
     trust: TrustArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
     #[command(flatten)]
     concurrency: ConcurrencyArgs,
     #[command(flatten)]
@@ -84,18 +91,17 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     if args.verify && args.trust.is_empty() {
         return Err(TrustArgs::nobody().into());
     }
-    if !args.verify && !args.trust.is_empty() {
-        return Err(
-            Error::new(Reason::Usage, "`--key` is given without `--verify`")
-                .hint("add `--verify`; without it nothing would be verified")
-                .into(),
-        );
+    if !args.verify && args.trust.is_given() {
+        return Err(Error::new(
+            Reason::Usage,
+            "it is said who is trusted, but not `--verify`",
+        )
+        .hint("add `--verify`; without it nothing would be verified")
+        .into());
     }
     let directory = directory(&args)?;
-    let store = args
-        .registry
-        .stores(terminal)?
-        .read(args.reference.location())?;
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(args.reference.location())?;
     let artifact = admit(&*store, &args, terminal).await?;
     let options = PullOptions {
         selection: Selection {
@@ -155,7 +161,10 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         unverified,
         verdict,
     };
-    Ok(Report::of(&data)?.say(summary).line(pulled.path.display()))
+    let sources = stores.sources();
+    let report = Report::of(&data)?.with(&sources)?.say(summary);
+    let report = sources.line().into_iter().fold(report, Report::say);
+    Ok(report.line(pulled.path.display()))
 }
 
 fn directory(args: &PullArgs) -> Result<PathBuf, Error> {
@@ -184,7 +193,7 @@ async fn admit(
         terminal.say(&format!("UNVERIFIED: {why}; anyone may have made this"));
         return Ok(Verified::unchecked(artifact, why));
     }
-    let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
+    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
     let artifact = Artifact::resolve(store, &args.reference).await?;
     let verification = verify(store, artifact, &trust, &policy).await?;
     let lines = explain(verification.verdict());

@@ -24,6 +24,12 @@ impl Report {
         })
     }
 
+    /// Adds `data`, a struct or map, to the JSON output.
+    pub(super) fn with(mut self, data: &impl Serialize) -> Result<Self, Error> {
+        self.json.extend(object(data)?);
+        Ok(self)
+    }
+
     /// Adds a line for stdout: data that a script reads.
     #[must_use]
     pub(super) fn line(mut self, line: impl std::fmt::Display) -> Self {

@@ -2,22 +2,25 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use modelctl::directory::read_capped;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::limits;
 use modelctl::reference::Location;
 use modelctl::registry::auth::{Credential, CredentialSource, Fixed};
 use modelctl::registry::credentials::DockerConfig;
+use modelctl::registry::mirrors::{Mirrored, Mirrors, ResolveAt, Source};
 use modelctl::registry::{Client, ClientIdentity, Proxies, Settings, Transport};
 use modelctl::secret::Secret;
 use modelctl::store::SharedStore;
 use modelctl::store::layout::{Access, Layout};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::environment;
+use super::report::size;
 use super::terminal::Terminal;
 
 /// How registries are reached.
@@ -44,6 +47,45 @@ pub(super) struct RegistryArgs {
     key_file: Option<PathBuf>,
 }
 
+/// Through which mirrors a registry is read.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Mirrors")]
+pub(super) struct MirrorArgs {
+    /// Read through the mirrors that DIR/REGISTRY/hosts.toml names, as for containerd
+    /// (`--hosts-dir /etc/containerd/certs.d`); default: $MODELCTL_HOSTS_DIR, else
+    /// ~/.config/modelctl/certs.d.
+    #[arg(long, value_name = "DIR")]
+    hosts_dir: Option<PathBuf>,
+    /// Who says what a tag means and who signed: the registry itself, or mirrors with the
+    /// capability `resolve` before it.
+    #[arg(long, value_name = "WHO", value_enum, default_value_t = ResolveAtArg::Origin)]
+    resolve_at: ResolveAtArg,
+}
+
+/// [`ResolveAt`] as a flag's value.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ResolveAtArg {
+    Origin,
+    Mirror,
+}
+
+impl MirrorArgs {
+    /// Returns the mirrors that the flags or the environment name. Their credentials are those
+    /// that are kept for their own hosts, never those given on the command line.
+    fn mirrors(&self) -> Result<Option<Mirrors>> {
+        let named = self.hosts_dir.clone();
+        let Some(directory) = named.or_else(environment::hosts_directory) else {
+            return Ok(None);
+        };
+        let resolve_at = match self.resolve_at {
+            ResolveAtArg::Origin => ResolveAt::Origin,
+            ResolveAtArg::Mirror => ResolveAt::Mirror,
+        };
+        let mirrors = Mirrors::new(directory, Arc::new(docker_config()?))?;
+        Ok(Some(mirrors.resolving_at(resolve_at)))
+    }
+}
+
 /// How many transfers run at once.
 #[derive(Args, Clone, Copy)]
 #[command(next_help_heading = "Registry")]
@@ -62,6 +104,27 @@ impl ConcurrencyArgs {
 /// Opens stores; several locations of one command share its client and credentials.
 pub(super) struct Stores {
     client: Client,
+    mirrors: Option<Mirrors>,
+    mirrored: Mutex<Vec<Arc<Mirrored>>>,
+}
+
+/// Where content came from, for JSON output: there only where mirrors are configured.
+#[derive(Serialize)]
+pub(super) struct Sources {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<Source>,
+}
+
+impl Sources {
+    /// Returns a line for people, if there is something to tell.
+    pub(super) fn line(&self) -> Option<String> {
+        let told = |source: &Source| match source.origin {
+            true => format!("{} from the registry itself", size(source.bytes)),
+            false => format!("{} from {}", size(source.bytes), source.host),
+        };
+        let lines: Vec<_> = self.sources.iter().map(told).collect();
+        (!lines.is_empty()).then(|| lines.join(", "))
+    }
 }
 
 impl RegistryArgs {
@@ -73,6 +136,8 @@ impl RegistryArgs {
         };
         Ok(Stores {
             client: self.client(credentials, terminal)?,
+            mirrors: None,
+            mirrored: Mutex::default(),
         })
     }
 
@@ -157,12 +222,39 @@ pub(super) fn read(path: impl AsRef<Path>, cap: u64) -> Result<Vec<u8>> {
 }
 
 impl Stores {
-    /// Opens the store at `location` for reading.
-    pub(super) fn read(&self, location: &Location) -> Result<SharedStore> {
-        self.open(location, Access::Read)
+    /// Reads registries through the mirrors that `args` name.
+    pub(super) fn through(mut self, args: &MirrorArgs) -> Result<Self> {
+        self.mirrors = args.mirrors()?;
+        Ok(self)
     }
 
-    /// Opens the store at `location` for writing; a layout is created where there is none.
+    /// Opens the store at `location` for reading.
+    pub(super) fn read(&self, location: &Location) -> Result<SharedStore> {
+        match (&self.mirrors, location) {
+            (Some(mirrors), Location::Registry { .. }) => {
+                let store = Arc::new(self.client.mirrored(location, mirrors)?);
+                self.mirrored().push(Arc::clone(&store));
+                Ok(store)
+            }
+            _ => self.open(location, Access::Read),
+        }
+    }
+
+    /// Returns where content came from so far.
+    pub(super) fn sources(&self) -> Sources {
+        let mirrored = self.mirrored();
+        let mirrored = mirrored.iter().filter(|store| store.has_mirrors());
+        Sources {
+            sources: mirrored.flat_map(|store| store.sources()).collect(),
+        }
+    }
+
+    fn mirrored(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Mirrored>>> {
+        self.mirrored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the store at `location` for writing, which never goes through a mirror; a layout is
+    /// created where there is none.
     pub(super) fn write(&self, location: &Location) -> Result<SharedStore> {
         self.open(location, Access::ReadOrCreate)
     }

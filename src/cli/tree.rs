@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use clap::Args;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use modelctl::bundle::Bundle;
 use modelctl::digest::Digest;
 use modelctl::error::{Error, Result};
 use modelctl::limits;
@@ -14,20 +13,20 @@ use modelctl::reference::Reference;
 use modelctl::referrer::{self, Content, RawBundle, Referrer};
 use modelctl::statement;
 use modelctl::store::{RawDocument, Store};
-use modelctl::trust::{Authority, SignerIdentity, TrustRoot};
+use modelctl::trust::{SignerIdentity, TrustRoot, Witness};
 use modelctl::verify::Artifact;
 use serde::Serialize;
 
-use super::keys;
 use super::parse;
 use super::report::{Failure, Report};
-use super::stores::RegistryArgs;
+use super::stores::{MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
+use super::trust::SignersArgs;
 
 /// Show what is attached to an artifact: signatures, attestations, SBOMs, and by whom.
 ///
-/// With `--key`, each bundle is verified and its signer named; without, everything shown is what
-/// the bundles claim. `tree` shows, `verify` decides.
+/// With `--key` or an identity, each bundle is verified and its signer named; without, everything
+/// shown is what the bundles claim. `tree` shows, `verify` decides.
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl tree oci:./store:v1
@@ -36,11 +35,12 @@ pub(super) struct TreeArgs {
     /// What to show.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
     reference: Reference,
-    /// Verify bundles with this public key (repeatable).
-    #[arg(long, value_name = "KEY", help_heading = "Trust")]
-    key: Vec<String>,
+    #[command(flatten)]
+    signers: SignersArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
 }
 
 #[derive(Serialize)]
@@ -61,6 +61,9 @@ struct Node {
     /// Who signed it, where a key that was given proves it.
     #[serde(skip_serializing_if = "Option::is_none")]
     signer: Option<SignerIdentity>,
+    /// The logs and timestamp authorities that were verified to have seen it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    witnesses: Vec<Witness>,
     /// Why the signer is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<String>,
@@ -71,21 +74,12 @@ struct Node {
 }
 
 pub(super) async fn run(args: TreeArgs, terminal: &Terminal) -> Result<Report, Failure> {
-    let authorities: Result<Vec<_>> = args
-        .key
-        .iter()
-        .map(|key| Ok(Authority::key(key, keys::public_key(key)?)))
-        .collect();
-    let authorities = authorities?;
-    let trust = if authorities.is_empty() {
-        None
-    } else {
-        Some(TrustRoot::new(authorities)?)
+    let trust = match args.signers.is_empty() {
+        true => None,
+        false => Some(args.signers.root(terminal).await?),
     };
-    let store = args
-        .registry
-        .stores(terminal)?
-        .read(args.reference.location())?;
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(args.reference.location())?;
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let mut walk = Walk {
         store: &*store,
@@ -148,6 +142,7 @@ impl Walk<'_> {
             artifact_type: referrer.kind().to_owned(),
             predicate_type: None,
             signer: None,
+            witnesses: Vec::new(),
             unverified: None,
             created: annotations.get(annotation::CREATED).cloned(),
             annotations,
@@ -163,7 +158,7 @@ impl Walk<'_> {
 
     /// Says what a bundle states and who signed it.
     fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &Digest) {
-        let bundle = match Bundle::parse(raw.bytes()) {
+        let bundle = match raw.bundle() {
             Ok(bundle) => bundle,
             Err(error) => {
                 node.unverified = Some(error.to_string());
@@ -172,7 +167,7 @@ impl Walk<'_> {
         };
         node.predicate_type = bundle.claimed_predicate_type();
         let Some(trust) = &self.trust else {
-            node.unverified = Some("no key given".to_owned());
+            node.unverified = Some("nobody is named to be trusted".to_owned());
             return;
         };
         let authenticated = trust.authenticate(&bundle).and_then(|found| {
@@ -186,7 +181,10 @@ impl Walk<'_> {
             ))
         });
         match authenticated {
-            Ok(found) => node.signer = Some(found.signer().clone()),
+            Ok(found) => {
+                node.signer = Some(found.signer().clone());
+                node.witnesses = found.witnesses().to_vec();
+            }
             Err(error) => node.unverified = Some(error.to_string()),
         }
     }

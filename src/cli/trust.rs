@@ -6,16 +6,53 @@ use modelctl::policy::{Policy, Requirement, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::trust::{Authority, TrustRoot};
 
+use super::keyless::KeylessArgs;
+use super::terminal::Terminal;
 use super::{keys, parse};
+
+/// Who is trusted: any one of those who are named is enough.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Trust")]
+pub(super) struct SignersArgs {
+    /// Trust whoever holds this key: a public key's PEM file, or `env://NAME`. Any one of several
+    /// is enough (repeatable).
+    #[arg(long, value_name = "KEY")]
+    key: Vec<String>,
+    #[command(flatten)]
+    keyless: KeylessArgs,
+}
+
+impl SignersArgs {
+    /// Whether nobody is named.
+    pub(super) fn is_empty(&self) -> bool {
+        self.key.is_empty() && self.keyless.is_empty()
+    }
+
+    /// Returns who is trusted.
+    pub(super) async fn root(&self, terminal: &Terminal) -> Result<TrustRoot> {
+        if self.is_empty() {
+            return Err(TrustArgs::nobody());
+        }
+        let keys: Result<Vec<_>> = self
+            .key
+            .iter()
+            .map(|key| Ok(Authority::key(key, keys::public_key(key)?)))
+            .collect();
+        let keyless = self.keyless.authority(terminal).await?;
+        let root = TrustRoot::new(keys?.into_iter().chain(keyless))?;
+        Ok(match self.keyless.witnesses()? {
+            Some(instance) => root.with_witnesses(instance),
+            None => root,
+        })
+    }
+}
 
 /// Who is trusted, and what for.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Trust")]
 pub(super) struct TrustArgs {
-    /// Trust whoever holds this key: a public key's PEM file, or `env://NAME`. Any one of several
-    /// is enough (repeatable).
-    #[arg(long, value_name = "KEY")]
-    pub(super) key: Vec<String>,
+    #[command(flatten)]
+    signers: SignersArgs,
     /// Require, besides a signature, an attestation of this type: a short name
     /// (slsaprovenance1, cyclonedx, …) or a predicate type URI (repeatable).
     #[arg(long, value_name = "TYPE", value_parser = parse::<PredicateType>)]
@@ -25,17 +62,17 @@ pub(super) struct TrustArgs {
 impl TrustArgs {
     /// Whether nobody is named.
     pub(super) fn is_empty(&self) -> bool {
-        self.key.is_empty()
+        self.signers.is_empty()
+    }
+
+    /// Whether anything is said about who is trusted: then something is to be verified.
+    pub(super) fn is_given(&self) -> bool {
+        !self.is_empty() || self.signers.keyless.names_instance()
     }
 
     /// Returns who is trusted.
-    pub(super) fn root(&self) -> Result<TrustRoot> {
-        let authorities: Result<Vec<_>> = self
-            .key
-            .iter()
-            .map(|key| Ok(Authority::key(key, keys::public_key(key)?)))
-            .collect();
-        TrustRoot::new(authorities?)
+    pub(super) async fn root(&self, terminal: &Terminal) -> Result<TrustRoot> {
+        self.signers.root(terminal).await
     }
 
     /// Returns what must be attached: a signature, and each required attestation.
@@ -53,7 +90,10 @@ impl TrustArgs {
             Reason::NothingToVerifyAgainst,
             "there is nothing to verify against",
         )
-        .hint("name who is trusted: `--key release.pub`")
+        .hint(
+            "name who is trusted: `--key release.pub`, or `--certificate-identity` with \
+             `--certificate-oidc-issuer`",
+        )
     }
 }
 
@@ -67,12 +107,11 @@ pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
             "no "
         };
         lines.push(format!("{mark} {}", finding.requirement));
-        lines.extend(
-            finding
-                .met_by
-                .iter()
-                .map(|evidence| format!("     by {}", evidence.signer)),
-        );
+        for evidence in &finding.met_by {
+            lines.push(format!("     by {}", evidence.signer));
+            let witnesses = evidence.witnesses.iter();
+            lines.extend(witnesses.map(|witness| format!("        {witness}")));
+        }
         if finding.reason.is_some() {
             let refused = finding.refused.iter();
             let refused = refused.filter(|r| r.reason != Reason::PredicateTypeMismatch);

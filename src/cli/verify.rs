@@ -11,7 +11,7 @@ use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
 use super::report::{Failure, Report, count, size};
-use super::stores::RegistryArgs;
+use super::stores::{MirrorArgs, RegistryArgs};
 use super::terminal::Terminal;
 use super::trust::{TrustArgs, explain};
 
@@ -26,7 +26,9 @@ use super::trust::{TrustArgs, explain};
   modelctl verify oci:./store:v1 --key cosign.pub
   modelctl verify registry.example.com/acme/bert:v1 --key a.pub --key b.pub \\
       --require slsaprovenance1
-  modelctl verify ./bert --key cosign.pub --deep")]
+  modelctl verify ./bert --key cosign.pub --deep
+  modelctl verify ./bert --trusted-root trusted_root.json \\
+      --certificate-identity ci@example.com --certificate-oidc-issuer https://accounts.example.com")]
 pub(super) struct VerifyArgs {
     /// What to verify.
     #[arg(value_name = "REF|DIR")]
@@ -38,6 +40,8 @@ pub(super) struct VerifyArgs {
     trust: TrustArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
 }
 
 #[derive(Serialize)]
@@ -61,8 +65,9 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
         );
     }
     let reference: Reference = args.target.parse()?;
-    let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
-    let store = args.registry.stores(terminal)?.read(reference.location())?;
+    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let store = stores.read(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
     let verification = verify(&*store, artifact, &trust, &policy).await?;
     let pinned = verification.artifact().pinned();
@@ -77,7 +82,8 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
         Ok(_) => {
-            let report = Report::of(&json)?.say(format!("verified {pinned}"));
+            let report = Report::of(&json)?.with(&stores.sources())?;
+            let report = report.say(format!("verified {pinned}"));
             Ok(lines.into_iter().fold(report, Report::say).line(pinned))
         }
     }
@@ -113,7 +119,7 @@ async fn verify_directory(
     args: &VerifyArgs,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
-    let (trust, policy) = (args.trust.root()?, args.trust.policy()?);
+    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
     let installed = Installed::open(directory)?;
     let reference = installed.reference().to_string();

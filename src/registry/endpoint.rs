@@ -85,9 +85,43 @@ impl Request {
     }
 }
 
+/// What is special about asking a host that stands in for another.
+pub(super) struct Manner {
+    /// Where its API begins.
+    pub(super) root: Root,
+    /// The registry whose content it is asked for, in the query: one mirror serves many.
+    pub(super) namespace: Option<String>,
+    /// Fields that it, and nobody it leads to, gets with every request.
+    pub(super) headers: HeaderMap,
+    /// How often it is asked before that is a failure.
+    pub(super) tries: u32,
+}
+
+/// Where the API of a host begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Root {
+    /// At `v2/` below its base, as the specification says.
+    Specified,
+    /// At its base.
+    Base,
+}
+
+impl Default for Manner {
+    /// Returns how a registry itself is asked.
+    fn default() -> Self {
+        Self {
+            root: Root::Specified,
+            namespace: None,
+            headers: HeaderMap::new(),
+            tries: limits::TRIES,
+        }
+    }
+}
+
 /// A registry, shared by everything that talks to it.
 pub(super) struct Endpoint {
     base: Url,
+    manner: Manner,
     origin: Origin,
     http: Arc<Http>,
     login: Login,
@@ -108,6 +142,7 @@ impl Endpoint {
         let origin = Origin::of(&base)?;
         Ok(Self {
             base,
+            manner: Manner::default(),
             origin,
             http,
             login,
@@ -116,8 +151,18 @@ impl Endpoint {
         })
     }
 
+    /// Makes requests go in this manner.
+    pub(super) fn in_manner(mut self, manner: Manner) -> Self {
+        self.manner = manner;
+        self
+    }
+
     /// Returns the URL of a path such as `v2/`.
     pub(super) fn url(&self, path: &str) -> Result<Url> {
+        let path = match self.manner.root {
+            Root::Specified => path,
+            Root::Base => path.strip_prefix("v2/").unwrap_or(path),
+        };
         let url = self.base.join(path);
         url.map_err(|e| Error::new(Reason::Internal, format!("no URL for `{path}`")).because(e))
     }
@@ -144,7 +189,7 @@ impl Endpoint {
 
     /// Returns fresh tries.
     pub(super) fn backoff(&self) -> Backoff {
-        Backoff::new(self.http.patience().retry)
+        Backoff::new(self.http.patience().retry).at_most(self.manner.tries)
     }
 
     /// Sends a request until it has an answer: signs in when asked to, follows redirects where
@@ -232,7 +277,7 @@ impl Endpoint {
 
     /// Sends a request and follows where it leads.
     async fn follow(&self, request: &Request, pass: Option<&Pass>) -> Result<Answer> {
-        let mut url = request.url.clone();
+        let mut url = self.named(request.url.clone());
         let mut authorization = pass.map(Pass::authorization);
         for _ in 0..=limits::REDIRECTS {
             let call = self.call(request, url.clone(), authorization);
@@ -255,6 +300,27 @@ impl Endpoint {
         Err(Error::new(Reason::RegistryProtocol, message))
     }
 
+    /// Adds the registry whose content is meant, as `?ns=`, unless a `Link` brought it back.
+    fn named(&self, mut url: Url) -> Url {
+        let there = |url: &Url| url.query_pairs().any(|(key, _)| key == "ns");
+        if let Some(namespace) = self.manner.namespace.as_ref().filter(|_| !there(&url)) {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
+        url
+    }
+
+    /// Returns a request's fields, and those that are for this origin and no other.
+    fn fields(&self, request: &Request, url: &Url) -> HeaderMap {
+        let mut fields = request.headers.clone();
+        if Origin::of(url).is_ok_and(|origin| origin == self.origin) {
+            let more = self.manner.headers.iter();
+            for (name, value) in more.filter(|(name, _)| !request.headers.contains_key(*name)) {
+                fields.append(name, value.clone());
+            }
+        }
+        fields
+    }
+
     fn call<'a>(
         &self,
         request: &Request,
@@ -263,8 +329,8 @@ impl Endpoint {
     ) -> Call<'a> {
         Call {
             method: request.method.clone(),
+            headers: self.fields(request, &url),
             url,
-            headers: request.headers.clone(),
             body: request.body.clone().into(),
             authorization,
             wait: self.stall(),
@@ -290,13 +356,17 @@ fn leads_to(answer: &Answer, redirects: Redirects) -> Result<Option<&str>> {
     })
 }
 
-/// Returns the URL below which the registry `host` is found.
-pub(super) fn base(host: &str, transport: Transport, has_ca: bool) -> Result<Url> {
-    // Docker Hub's references name a host that is not its registry.
-    let name = match host {
+/// Returns the host that is meant by `host`: Docker Hub's names are not those of its registry.
+pub(super) fn actual_host(host: &str) -> &str {
+    match host {
         "docker.io" | "index.docker.io" => "registry-1.docker.io",
         host => host,
-    };
+    }
+}
+
+/// Returns the URL below which the registry `host` is found.
+pub(super) fn base(host: &str, transport: Transport, has_ca: bool) -> Result<Url> {
+    let name = actual_host(host);
     let at = |scheme: &str| {
         let url = Url::parse(&format!("{scheme}://{name}/"));
         url.map_err(|e| Error::new(Reason::ReferenceInvalid, format!("`{host}`")).because(e))

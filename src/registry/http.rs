@@ -53,9 +53,20 @@ pub(super) struct Call<'a> {
 pub(super) struct Http {
     authorities: Vec<Certificate>,
     identity: Option<Identity>,
+    certificates: Certificates,
     proxies: Proxies,
     patience: Patience,
     clients: Mutex<HashMap<Kind, Client>>,
+}
+
+/// Whether a peer must prove by a certificate that it is who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Certificates {
+    /// It must.
+    #[default]
+    Checked,
+    /// It need not: only for mirrors on this machine (`mirrors`), whose content is checked.
+    Unchecked,
 }
 
 /// What differs between clients.
@@ -88,6 +99,7 @@ impl Http {
         let http = Self {
             authorities: ca_pem.map(authorities).transpose()?.unwrap_or_default(),
             identity: identity.map(ClientIdentity::read).transpose()?,
+            certificates: Certificates::Checked,
             proxies,
             patience,
             clients: Mutex::default(),
@@ -100,6 +112,13 @@ impl Http {
         let proxied = false;
         http.client(Kind { trust, proxied })?;
         Ok(http)
+    }
+
+    /// Looks at certificates in this way from now on.
+    pub(super) fn with_certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = certificates;
+        self.clients = Mutex::default();
+        self
     }
 
     /// Returns how long peers may take.
@@ -193,6 +212,9 @@ impl Http {
         // Merging, unlike the default, does without the system's CAs where there are none; but
         // merging nothing is the default.
         builder = builder.tls_certs_merge(self.authorities.iter().cloned());
+        if self.certificates == Certificates::Unchecked {
+            builder = builder.tls_danger_accept_invalid_certs(true);
+        }
         match (&self.identity, kind.trust) {
             (Some(identity), Trust::Identified) => builder.identity(identity.clone()),
             _ => builder,

@@ -53,13 +53,25 @@ impl From<Error> for Failure {
 #[derive(Debug)]
 pub(super) struct Backoff {
     base: Duration,
+    most: u32,
     tried: u32,
 }
 
 impl Backoff {
     /// Returns tries of which the second comes after at most `base`.
     pub(super) fn new(base: Duration) -> Self {
-        Self { base, tried: 0 }
+        let most = limits::TRIES;
+        Self {
+            base,
+            most,
+            tried: 0,
+        }
+    }
+
+    /// Ends after `most` tries.
+    pub(super) fn at_most(mut self, most: u32) -> Self {
+        self.most = most;
+        self
     }
 
     /// Waits for the next try, or returns the error if there is none.
@@ -72,7 +84,7 @@ impl Backoff {
         self.tried += 1;
         let wait = match failure.again {
             Again::Never => return Err(failure.error),
-            _ if self.tried >= limits::TRIES => return Err(failure.error),
+            _ if self.tried >= self.most => return Err(failure.error),
             Again::After(asked) if asked > limits::RETRY_AFTER => {
                 let hint = format!("try again in {} s", asked.as_secs());
                 return Err(failure.error.hint(hint));

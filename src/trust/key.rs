@@ -2,30 +2,33 @@
 
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
-use crate::trust::{Signed, SignerIdentity};
+use crate::trust::signed::Signed;
+use crate::trust::{Recognised, SignerIdentity};
 
-/// Recognises a signature by the holder of `key`, called `name`.
-pub(super) fn recognise(
-    name: &str,
-    key: &PublicKey,
-    signed: &Signed<'_>,
-) -> Result<SignerIdentity> {
+/// Recognises a signature by the holder of `key`, called `name`. A key needs no log and no
+/// timestamp, but where they can be checked they must be right.
+pub(super) fn recognise(name: &str, key: &PublicKey, signed: &Signed<'_>) -> Result<Recognised> {
     let material = signed.material;
-    if material.certificate.is_some() || material.x509_certificate_chain.is_some() {
+    if material.signing_certificate().is_some() {
         return Err(Error::new(
-            Reason::BundleUnsupported,
-            "the bundle was signed with a certificate, which this version cannot verify",
+            Reason::UntrustedSigner,
+            "it was signed with a certificate, and no trusted key made it",
         ));
     }
-    if !key.verifies(&signed.message, signed.signature) {
+    if !signed.is_by(key) {
         let hint = material.public_key.as_ref().map(|key| key.hint.as_str());
         return Err(refusal(name, key, hint.unwrap_or_default()));
     }
-    Ok(SignerIdentity::Key {
+    let witnesses = match signed.witnesses {
+        Some(root) => root.witnesses_of_key(key, signed)?,
+        None => Vec::new(),
+    };
+    let signer = SignerIdentity::Key {
         name: name.to_owned(),
         algorithm: key.algorithm().to_string(),
         fingerprint: key.fingerprint(),
-    })
+    };
+    Ok(Recognised { signer, witnesses })
 }
 
 /// Says why `key` did not verify a signature whose bundle has `hint`.

@@ -4,7 +4,11 @@
 #[cfg(test)]
 mod bundles;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod cosign;
+#[cfg(test)]
+mod keyless;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

@@ -172,7 +172,7 @@ fn certificates_are_not_passed_over() {
     ] {
         assert_eq!(
             refusal(&trust, &fixture(name)),
-            Reason::BundleUnsupported,
+            Reason::UntrustedSigner,
             "{name}"
         );
     }
@@ -182,7 +182,7 @@ fn certificates_are_not_passed_over() {
         "/verificationMaterial",
         |_| json!({"publicKey": {"hint": ""}, "certificate": {"rawBytes": ""}}),
     );
-    assert_eq!(refusal(&trust, &both), Reason::BundleUnsupported);
+    assert_eq!(refusal(&trust, &both), Reason::BundleInvalid);
 }
 
 #[test]

@@ -13,6 +13,7 @@
 )]
 
 mod certificate;
+mod counting;
 mod keys;
 mod lab;
 mod model;
@@ -25,6 +26,7 @@ mod auth;
 mod big;
 mod cosign_reads;
 mod cosign_writes;
+mod fleet;
 mod referrers;
 mod tampering;
 mod transfer;

@@ -30,6 +30,12 @@ impl Registry {
         Self::docker(tempfile::tempdir().unwrap(), "", "", None)
     }
 
+    /// Starts docker-registry as a pull-through cache of the registry at `host`.
+    pub(crate) fn caching(host: &str) -> Option<Self> {
+        let proxy = format!("proxy: {{remoteurl: \"http://{host}\"}}\n");
+        Self::docker(tempfile::tempdir().unwrap(), "", &proxy, None)
+    }
+
     /// Starts docker-registry with TLS by `authority` and one account.
     pub(crate) fn with_basic_auth(authority: &Authority) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
@@ -117,6 +123,15 @@ impl Registry {
     /// Returns the host and port.
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Waits until docker-registry has the blob with this digest in `repository`: a cache passes it
+    /// on before it has kept it.
+    pub(crate) fn wait_for_blob(&self, repository: &str, digest: &str) {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let registry = self.directory.path().join("storage/docker/registry/v2");
+        let link = format!("repositories/{repository}/_layers/sha256/{hex}/link");
+        server::wait_until(|| registry.join(&link).is_file());
     }
 
     /// Returns the file in which docker-registry keeps the blob with this digest.

@@ -78,6 +78,15 @@ impl Drop for Server {
     }
 }
 
+/// Waits until `done` says so.
+pub(crate) fn wait_until(done: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "it did not happen in time");
+        std::thread::sleep(PAUSE);
+    }
+}
+
 /// Returns a loopback address that is free now; another program may still take it.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")

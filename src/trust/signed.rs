@@ -1,0 +1,85 @@
+//! A signature with what it is on, still to be verified.
+
+use crate::bundle::{Bundle, Envelope, Material, MessageSignature};
+use crate::digest::Digest;
+use crate::key::PublicKey;
+use crate::trust::sigstore::SigstoreRoot;
+
+/// Bytes outside a bundle that its signature is on.
+#[derive(Debug, Clone, Copy)]
+pub enum Blob<'a> {
+    /// The bytes.
+    Bytes(&'a [u8]),
+    /// Their digest; some keys (Ed25519) sign bytes only, and need them.
+    Digest(Digest),
+}
+
+impl Blob<'_> {
+    /// Returns the digest of the bytes.
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Bytes(bytes) => Digest::of(bytes),
+            Self::Digest(digest) => *digest,
+        }
+    }
+}
+
+/// A signature with what it is on, and what else is known about it.
+pub(super) struct Signed<'a> {
+    pub(super) bundle: &'a Bundle,
+    pub(super) material: &'a Material,
+    pub(super) message: Message<'a>,
+    pub(super) signature: &'a [u8],
+    /// Under what to check log entries and timestamps of whoever needs none.
+    pub(super) witnesses: Option<&'a SigstoreRoot>,
+}
+
+/// What a signature is on.
+pub(super) enum Message<'a> {
+    /// A statement's envelope.
+    Statement(&'a Envelope),
+    /// Bytes elsewhere.
+    Blob(Blob<'a>),
+}
+
+impl<'a> Signed<'a> {
+    /// Returns the signature on a bundle's own statement.
+    pub(super) fn statement(
+        bundle: &'a Bundle,
+        envelope: &'a Envelope,
+        witnesses: Option<&'a SigstoreRoot>,
+    ) -> Self {
+        Self {
+            bundle,
+            material: bundle.material(),
+            message: Message::Statement(envelope),
+            signature: envelope.signature(),
+            witnesses,
+        }
+    }
+
+    /// Returns the signature on `blob`.
+    pub(super) fn blob(
+        bundle: &'a Bundle,
+        message: &'a MessageSignature,
+        blob: Blob<'a>,
+        witnesses: Option<&'a SigstoreRoot>,
+    ) -> Self {
+        Self {
+            bundle,
+            material: bundle.material(),
+            message: Message::Blob(blob),
+            signature: message.signature(),
+            witnesses,
+        }
+    }
+
+    /// Whether the holder of `key` signed.
+    pub(super) fn is_by(&self, key: &PublicKey) -> bool {
+        match &self.message {
+            Message::Statement(envelope) => key.verifies(&envelope.signed_bytes(), self.signature),
+            Message::Blob(Blob::Bytes(bytes)) => key.verifies(bytes, self.signature),
+            Message::Blob(Blob::Digest(digest)) => key.verifies_digest(digest, self.signature),
+        }
+    }
+}
