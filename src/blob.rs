@@ -20,6 +20,7 @@ use crate::error::{Error, Reason, Result};
 use crate::limits;
 use crate::manifest::Descriptor;
 use crate::progress::Meter;
+use crate::sink::Sink;
 use crate::writer::Writer;
 
 /// Bytes as they come, unchecked: what a store makes a [`Blob`] from.
@@ -53,16 +54,22 @@ impl Check {
 
     /// Takes the next bytes, or refuses them if they go beyond the declared size.
     pub fn update(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() as u64 > self.left() {
+        self.expect(bytes.len())?.update(bytes);
+        Ok(())
+    }
+
+    /// Counts the next `length` bytes, or refuses them if they go beyond the declared size, and
+    /// returns the hasher that must get them.
+    pub(crate) fn expect(&mut self, length: usize) -> Result<&mut Hasher> {
+        if length as u64 > self.left() {
             let message = format!(
                 "{} is longer than the declared {} bytes",
                 self.what, self.size
             );
             return Err(Error::new(Reason::SizeMismatch, message));
         }
-        self.seen += bytes.len() as u64;
-        self.hasher.update(bytes);
-        Ok(())
+        self.seen += length as u64;
+        Ok(&mut self.hasher)
     }
 
     /// Whether this checks the content that `descriptor` describes.
@@ -219,7 +226,8 @@ impl Blob {
         let Self {
             check, mut body, ..
         } = self;
-        let mut writer = Writer::new(file.into(), check, meter.into());
+        let file = file.into();
+        let mut writer = Writer::new(move || Sink::new(file, check), meter.into());
         let poured = writer.pour(&mut body).await;
         // Even after a failure: the thread must not write any more when the file is used again.
         let check = writer.finish().await;

@@ -5,11 +5,15 @@
 
 mod attest;
 mod cache;
+mod certificates;
 mod completions;
 mod copy;
 mod environment;
 mod exit;
+mod files;
+mod gate;
 mod generate_key_pair;
+mod identity;
 mod inspect;
 mod keyless;
 mod keys;
@@ -22,9 +26,11 @@ mod pull;
 mod push;
 mod report;
 mod sign;
+mod signing;
 mod stores;
 mod tag;
 mod terminal;
+mod token;
 mod tree;
 mod trust;
 mod verify;

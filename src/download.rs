@@ -31,6 +31,7 @@ use crate::error::{Error, Reason, Result};
 use crate::manifest::Descriptor;
 use crate::progress::{Meter, Progress};
 use crate::reference::Location;
+use crate::sink::{Io, Shared, Sink};
 use crate::store::Store;
 use crate::writer::Writer;
 
@@ -84,13 +85,21 @@ pub struct Downloads {
     retry: Retry,
     spread: Spread,
     helpers: Semaphore,
+    sinks: Shared,
     progress: Arc<dyn Progress>,
 }
 
 impl Downloads {
     /// Returns downloads that are tried again and helped as said; retries are told to `progress`.
-    pub fn new(retry: Retry, spread: Spread, progress: Arc<dyn Progress>) -> Self {
+    ///
+    /// Large files are written as `io` says.
+    pub fn new(retry: Retry, spread: Spread, io: Io, progress: Arc<dyn Progress>) -> Self {
+        let sinks = Shared {
+            io,
+            meeting: Arc::default(),
+        };
         Self {
+            sinks,
             retry,
             spread,
             helpers: Semaphore::new(spread.helpers_in_all),
@@ -142,7 +151,8 @@ impl Downloads {
     ) -> Result<Proven> {
         let position = check.seen();
         let file = Arc::clone(&transfer.file);
-        let writer = Writer::new(file, check, Arc::clone(meter));
+        let (sinks, meter) = (self.sinks.clone(), Arc::clone(meter));
+        let writer = Writer::new(move || Sink::among(file, check, &sinks), meter);
         let mut front = Front::new(transfer, writer, position, tries);
         let fetched = self.fetch(transfer, &mut front).await;
         // Even after a failure: the thread must not write any more when the file is used again.

@@ -14,14 +14,16 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::blob::{Blob, Content, InMemory, blocking, stream_file};
 use crate::digest::Digest;
+use crate::digest_cache::Key;
 use crate::error::{Class, Error, Reason, Result};
 use crate::hashing::Hashers;
 use crate::manifest::Descriptor;
 use crate::model::ModelFile;
-use crate::pack::{Memory, PackOptions, Packed, Plan, hash, recall};
+use crate::pack::{Memory, Opened, PackOptions, Packed, Plan, hash, open, recall};
 use crate::progress::{Progress, Silent};
 use crate::reference::Selector;
-use crate::store::{RawDocument, Store};
+use crate::sink::Original;
+use crate::store::{Put, RawDocument, Store};
 use crate::walk::SourceFile;
 
 /// How to push.
@@ -33,6 +35,15 @@ pub struct PushOptions {
     pub concurrency: usize,
     /// What files hashed to before, so that those are not read again.
     pub memory: Option<Memory>,
+    /// What decides whether the model may be stored. With a gate, every file is hashed before the
+    /// first is sent.
+    pub gate: Option<Arc<dyn Gate>>,
+}
+
+/// What decides, when the files of a model are known by their digests, whether it may be stored.
+pub trait Gate: std::fmt::Debug + Send + Sync {
+    /// Refuses a model that may not be stored.
+    fn admit(&self, packed: &Packed) -> Result<()>;
 }
 
 /// What a push came to.
@@ -70,8 +81,15 @@ pub async fn push(
         hashers: Hashers::default(),
         begun: Mutex::default(),
     };
+    let known = upload.admitted(plan, options).await?;
     let mut sent: Vec<(usize, Sent)> = futures_util::stream::iter(plan.files().iter().enumerate())
-        .map(async |(index, file)| Ok::<_, Error>((index, upload.file(file).await?)))
+        .map(async |(index, file)| {
+            let sent = match known.get(index) {
+                Some(digest) => upload.hashed(file, *digest).await?,
+                None => upload.file(file).await?,
+            };
+            Ok::<_, Error>((index, sent))
+        })
         .buffer_unordered(options.concurrency.max(1))
         .try_collect()
         .await?;
@@ -101,6 +119,9 @@ async fn unchanged(
         return Ok(None);
     };
     let packed = plan.assemble(&digests, &options.pack)?;
+    if let Some(gate) = &options.gate {
+        gate.admit(&packed)?;
+    }
     let selector = Selector::Digest(*packed.document.digest());
     match store.manifest(&selector).await {
         Ok(_) => Ok(Some(packed)),
@@ -140,9 +161,70 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    /// Hashes a file, and sends it if the store does not have it.
+    /// Sends a file if the store does not have it.
     async fn file(&self, file: &SourceFile) -> Result<Sent> {
-        let digest = hash(file, self.memory, &self.hashers, self.progress).await?;
+        let Opened { original, key } = open(file).await?;
+        if let Some(digest) = self.memory.and_then(|memory| memory.cache.lookup(&key)) {
+            return self.hashed(file, digest).await;
+        }
+        match self.offer(file, original).await? {
+            Put::Stored(digest) => {
+                self.remember(key, digest);
+                Ok(Sent {
+                    digest,
+                    uploaded_bytes: file.size(),
+                })
+            }
+            Put::HashFirst(original) => {
+                let digest = hash(file, original, &self.hashers, self.progress).await?;
+                self.remember(key, digest);
+                self.hashed(file, digest).await
+            }
+        }
+    }
+
+    /// Returns the digests of all files if there is a gate, which admits them; without one nothing
+    /// is hashed before it is sent.
+    async fn admitted(&self, plan: &Plan, options: &PushOptions) -> Result<Vec<Digest>> {
+        let Some(gate) = &options.gate else {
+            return Ok(Vec::new());
+        };
+        let digests: Vec<_> = futures_util::stream::iter(plan.files())
+            .map(|file| self.digest(file))
+            .buffered(self.hashers.count())
+            .try_collect()
+            .await?;
+        gate.admit(&plan.assemble(&digests, &options.pack)?)?;
+        Ok(digests)
+    }
+
+    /// Returns a file's digest: what is remembered of it, or what it hashes to.
+    async fn digest(&self, file: &SourceFile) -> Result<Digest> {
+        let Opened { original, key } = open(file).await?;
+        if let Some(digest) = self.memory.and_then(|memory| memory.cache.lookup(&key)) {
+            return Ok(digest);
+        }
+        let digest = hash(file, original, &self.hashers, self.progress).await?;
+        self.remember(key, digest);
+        Ok(digest)
+    }
+
+    fn remember(&self, key: Key, digest: Digest) {
+        if let Some(memory) = self.memory {
+            memory.cache.record(key, digest, (memory.clock)());
+        }
+    }
+
+    /// Lets the store read the file if it can tell what it is by itself.
+    async fn offer(&self, file: &SourceFile, original: Original) -> Result<Put> {
+        let path = file.path();
+        let begin = || self.progress.begin("upload", path.as_str(), file.size());
+        let put = self.store.put_file(original, &begin).await;
+        put.map_err(|error| error.at(format_args!("`{path}`")))
+    }
+
+    /// Sends a file whose digest is known, if the store does not have it.
+    async fn hashed(&self, file: &SourceFile, digest: Digest) -> Result<Sent> {
         // The store does not care what the bytes are for: the media type stands in the manifest.
         let descriptor = Descriptor::new("application/octet-stream", digest, file.size());
         let uploaded_bytes = match self.is_there(&descriptor).await? {

@@ -9,6 +9,7 @@
 //! * `http` sends every request there is; `answer`, `transport`, `refusal` say what came back;
 //! * `endpoint` is one registry: it signs in (`login`, `token`, `challenge`, `scope`), follows
 //!   redirects (`referral`, `origin`) and tries again (`retry`);
+//! * `web` asks services that are no registries, by the same `http`;
 //! * `repository` is one store in it: `manifests`, `blobs`, `parts`, `uploads`, `referrers`, `tags`;
 //! * `mirrors` is a repository read through other hosts that have copies of it.
 
@@ -39,6 +40,7 @@ mod tags;
 mod token;
 mod transport;
 mod uploads;
+pub mod web;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

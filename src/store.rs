@@ -28,6 +28,7 @@ use crate::limits;
 use crate::manifest::{Descriptor, Document};
 use crate::progress::Meter;
 use crate::reference::{Location, Selector, Tag};
+use crate::sink::Original;
 
 /// A place for artifacts.
 #[async_trait]
@@ -69,6 +70,17 @@ pub trait Store: Send + Sync {
         meter: &dyn Meter,
     ) -> Result<()>;
 
+    /// Stores a file whose digest nobody knows yet, where that takes one reading of it. Stores that
+    /// must know the digest first, or probably have the content, give the file back; the others
+    /// call `begin` for a meter that counts what is stored.
+    async fn put_file(
+        &self,
+        original: Original,
+        _begin: &(dyn Fn() -> Box<dyn Meter> + Sync),
+    ) -> Result<Put> {
+        Ok(Put::HashFirst(original))
+    }
+
     /// Makes a blob of another repository appear here without sending it, where the store can;
     /// `false` means that it must be sent.
     async fn mount_blob(&self, _descriptor: &Descriptor, _from: &Location) -> Result<bool> {
@@ -85,6 +97,15 @@ pub trait Store: Send + Sync {
 
     /// Lists the tags, sorted.
     async fn tags(&self) -> Result<Vec<Tag>>;
+}
+
+/// What came of a file that was offered unhashed.
+#[derive(Debug)]
+pub enum Put {
+    /// It is stored under this digest.
+    Stored(Digest),
+    /// It is not, and was not read.
+    HashFirst(Original),
 }
 
 /// A store that several tasks share.

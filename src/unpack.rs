@@ -27,6 +27,7 @@ use crate::error::{Error, Reason, Result};
 use crate::model::{Form, ModelFile, files};
 use crate::progress::Progress;
 use crate::receipt::{BUNDLES, Kept};
+use crate::sink::Io;
 use crate::store::Store;
 use crate::unpack::delivery::Delivery;
 use crate::unpack::durability::Durability;
@@ -59,6 +60,8 @@ pub struct PullOptions {
     pub concurrency: usize,
     /// Where blobs are kept between pulls; without it every file is fetched.
     pub cache: Option<Cache>,
+    /// How large files are written; if not said, as [suits](Io::suiting) their size.
+    pub io: Option<Io>,
     /// Patience with connections that break.
     pub retry: Retry,
     /// The version of the tool that pulls, for the receipt.
@@ -109,12 +112,13 @@ pub async fn pull(
         .fold(0_u64, |sum, file| sum.saturating_add(file.descriptor.size));
     let staging = prepare(target, options.existing, &chosen, &*progress).await?;
     let shelf = shelf(options.cache.as_ref(), &staging, &progress).await;
-    check_space(&staging, shelf.as_ref(), &chosen, bytes).await?;
+    let needed = check_space(&staging, shelf.as_ref(), &chosen, bytes).await?;
     let spread = spread(options.concurrency.min(chosen.len()));
+    let io = options.io.unwrap_or_else(|| Io::suiting(needed));
     let durability = Durability::of(&chosen);
     let delivery = Delivery {
         store,
-        downloads: Downloads::new(options.retry, spread, Arc::clone(&progress)),
+        downloads: Downloads::new(options.retry, spread, io, Arc::clone(&progress)),
         shelf,
         progress: &*progress,
         root: staging.root(),
@@ -228,17 +232,18 @@ async fn shelf(
     Shelf::open(content, *link, staging.root(), Arc::clone(progress)).await
 }
 
-/// Refuses early what the disk cannot hold.
+/// Refuses early what the disk cannot hold, and returns how many bytes will be written.
 async fn check_space(
     staging: &Staging,
     shelf: Option<&Shelf>,
     files: &[ModelFile],
     bytes: u64,
-) -> Result<()> {
+) -> Result<u64> {
     let missing = match shelf {
         Some(shelf) => shelf.missing(files).await,
         None => None,
     };
     let needed = missing.unwrap_or(bytes);
-    staging.target().check_space(needed, files.len() as u64)
+    staging.target().check_space(needed, files.len() as u64)?;
+    Ok(needed)
 }

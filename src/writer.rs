@@ -1,10 +1,12 @@
 //! The one thread of a transfer that hashes and writes, while others wait for the network.
 
-use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinHandle;
 
@@ -15,6 +17,9 @@ use crate::sink::Sink;
 
 /// Pieces between the network and the thread: enough to overlap, few enough to stay flat.
 const PIECES_IN_FLIGHT: usize = 2;
+
+/// How long the network may bring nothing before what was gathered is written.
+const IDLE: Duration = Duration::from_millis(50);
 
 /// Takes content in its order, checks it and writes it into a file.
 ///
@@ -33,12 +38,23 @@ enum Work {
 }
 
 impl Writer {
-    /// Returns a writer that goes on where `check` is; `meter` counts what it took.
-    pub(crate) fn new(file: Arc<File>, check: Check, meter: Arc<dyn Meter>) -> Self {
+    /// Returns a writer into the sink that `open` opens on its thread; `meter` counts what is in the
+    /// file.
+    pub(crate) fn new(
+        open: impl FnOnce() -> Result<Sink> + Send + 'static,
+        meter: Arc<dyn Meter>,
+    ) -> Self {
         let (sender, work) = mpsc::channel(PIECES_IN_FLIGHT);
+        let runtime = Handle::current();
         let worker = tokio::task::spawn_blocking(move || {
-            let sink = Sink::new(file, check)?;
-            Thread { sink, meter }.work(work)
+            let sink = open()?;
+            let thread = Thread {
+                told: sink.written(),
+                sink,
+                meter,
+                runtime,
+            };
+            thread.work(work)
         });
         Self {
             sender,
@@ -105,23 +121,62 @@ fn stopped() -> Error {
 struct Thread {
     sink: Sink,
     meter: Arc<dyn Meter>,
+    /// Bytes that the meter knows of, and those that were there before.
+    told: u64,
+    runtime: Handle,
 }
 
 impl Thread {
     fn work(mut self, mut work: Receiver<Work>) -> Result<Check> {
-        while let Some(next) = work.blocking_recv() {
+        while let Some(next) = self.next(&mut work)? {
             match next {
                 Work::Write(bytes) => {
                     self.sink.take(&bytes)?;
-                    // Nothing else is to be done now, and more may not come for long.
-                    if work.is_empty() {
-                        self.sink.flush()?;
-                    }
-                    self.meter.advance(bytes.len() as u64);
+                    self.tell();
                 }
-                Work::Reread(length) => self.sink.reread(length, |n| self.meter.advance(n))?,
+                Work::Reread(length) => self.reread(length)?,
             }
         }
+        self.flush()?;
         self.sink.into_check()
+    }
+
+    /// Returns what comes next. If that takes long, what was gathered is written meanwhile.
+    fn next(&mut self, work: &mut Receiver<Work>) -> Result<Option<Work>> {
+        match work.try_recv() {
+            Ok(next) => return Ok(Some(next)),
+            Err(TryRecvError::Disconnected) => return Ok(None),
+            Err(TryRecvError::Empty) => {}
+        }
+        let soon = async { tokio::time::timeout(IDLE, work.recv()).await };
+        if let Ok(next) = self.runtime.block_on(soon) {
+            return Ok(next);
+        }
+        self.flush()?;
+        Ok(work.blocking_recv())
+    }
+
+    fn reread(&mut self, length: u64) -> Result<()> {
+        self.flush()?;
+        self.sink
+            .reread(length, |count| self.meter.advance(count))?;
+        self.told = self.sink.written();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.sink.flush()?;
+        self.tell();
+        Ok(())
+    }
+
+    /// Tells the meter what is in the file since it was told last.
+    fn tell(&mut self) {
+        let written = self.sink.written();
+        match written - self.told {
+            0 => {}
+            count => self.meter.advance(count),
+        }
+        self.told = written;
     }
 }

@@ -17,6 +17,8 @@ mod model;
 mod cache;
 #[path = "directory/installed.rs"]
 mod installed;
+#[path = "directory/model_signature.rs"]
+mod model_signature;
 #[path = "directory/pull.rs"]
 mod pull;
 #[path = "directory/push.rs"]

@@ -21,7 +21,7 @@ pub(super) fn link(shelves: &Shelves, target: &Directory, most: Link) -> Result<
     if most == Link::Copy {
         return Ok(Link::Copy);
     }
-    let name = random::digits()? + PROBE_SUFFIX;
+    let name = random::digits() + PROBE_SUFFIX;
     // A store that cannot be written can still be read.
     let Ok(blob) = private_directory::file(&shelves.ingest, &name, OFlags::RDWR) else {
         return Ok(Link::Copy);

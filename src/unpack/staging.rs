@@ -42,7 +42,7 @@ impl Staging {
     /// Creates and locks a directory beside `target`, and one in it for the receipt.
     pub(super) fn create(target: Target) -> Result<Self> {
         for _ in 0..NAMES {
-            let name = random_name(STAGING_PREFIX)?;
+            let name = random_name(STAGING_PREFIX);
             target.parent.create_child(&name, 0o700)?;
             let Some(root) = lock(&target.parent, &name) else {
                 continue;
@@ -170,7 +170,7 @@ impl Staging {
     /// Does the same where the file system cannot exchange two names: for a moment nothing stands
     /// there, and if the second step fails the first is undone.
     fn replace_in_steps(&mut self, old: Identity) -> Result<OsString> {
-        let aside = random_name(ASIDE_PREFIX)?;
+        let aside = random_name(ASIDE_PREFIX);
         let Target { parent, name, .. } = &self.target;
         if parent.look(name)?.map(|(_, identity)| identity) != Some(old) {
             return Err(self.changed());
@@ -233,8 +233,8 @@ fn is_unsupported(error: Errno) -> bool {
     [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&error)
 }
 
-fn random_name(prefix: &str) -> Result<OsString> {
-    Ok(format!("{prefix}{}", random::digits()?).into())
+fn random_name(prefix: &str) -> OsString {
+    format!("{prefix}{}", random::digits()).into()
 }
 
 /// Opens and locks the directory `name`, if nobody else holds it or has just removed it.

@@ -28,6 +28,7 @@ pub(crate) fn options() -> PullOptions {
         existing: Existing::Refuse,
         concurrency: 3,
         cache: None,
+        io: None,
         retry: Retry {
             tries: 2,
             wait: Duration::from_millis(1),
@@ -73,6 +74,7 @@ pub(crate) async fn pushed(store: &Memory, files: &[(&str, Vec<u8>)]) -> Artifac
         pack: PackOptions::default(),
         concurrency: 2,
         memory: None,
+        gate: None,
     };
     let plan = Plan::read(model.path(), &options.pack).await.unwrap();
     let pushed = push(store, &plan, &options, silent()).await.unwrap();

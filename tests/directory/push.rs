@@ -32,6 +32,7 @@ fn options(concurrency: usize) -> PushOptions {
         pack: PackOptions::default(),
         concurrency,
         memory: None,
+        gate: None,
     }
 }
 

@@ -8,6 +8,7 @@ use modelctl::content_store::{Claim, ContentStore, Ingest};
 use modelctl::download::{Downloads, Spread, Start};
 use modelctl::error::{Reason, Result};
 use modelctl::progress::Silent;
+use modelctl::sink::Io;
 
 use crate::support::registry::{Action, Fault, Gate};
 use crate::{Counter, Scene, downloads, reason};
@@ -106,6 +107,7 @@ async fn a_beginning_goes_on_by_a_range_from_any_registry() {
             wait: Duration::ZERO,
         },
         Spread::default(),
+        Io::Buffered,
         Arc::new(Silent),
     );
     let done = fetch(&scene, &once).await;
