@@ -145,7 +145,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         }
         referrers.extend(attest(&*store, &artifact, attestations, signer).await?);
     }
-    if let Some(tag) = args.reference.tag() {
+    if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;
     }
     report(&args, &artifact, &pushed, referrers)
@@ -185,6 +185,7 @@ fn options(args: &PushArgs, terminal: &Terminal) -> Result<PushOptions> {
         },
         concurrency: args.concurrency.count(),
         memory: memory(args, terminal),
+        tag: args.reference.tag().cloned(),
         gate: None,
     })
 }

@@ -26,13 +26,13 @@ fn kill_after(scene: &Scene, bytes: u64) -> bool {
     scene.registry.fault(held);
     let reference = scene.reference("v2");
     let pull = ["pull", &reference, "model", "--force", "--concurrency", "1"];
-    let mut pull = scene.at.start(&pull);
+    let mut pull = scene.at.start(&pull, &[]);
     let asked_before = scene.asked();
     if bytes == 0 {
-        await_(&mut pull, || scene.asked() > asked_before);
+        wait_until(&mut pull, || scene.asked() > asked_before);
     }
     gate.wait();
-    await_(&mut pull, || scene.cached() == had + bytes);
+    wait_until(&mut pull, || scene.cached() == had + bytes);
     pull.kill().unwrap();
     let status = pull.wait().unwrap();
     scene.registry.clear_faults();
@@ -40,7 +40,7 @@ fn kill_after(scene: &Scene, bytes: u64) -> bool {
 }
 
 /// Waits until something is so, or the pull has ended.
-fn await_(pull: &mut Child, is_so: impl Fn() -> bool) {
+fn wait_until(pull: &mut Child, is_so: impl Fn() -> bool) {
     while !is_so() && pull.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }

@@ -25,11 +25,13 @@ fn can_mount() -> bool {
 fn start(scene: &Scene, mebibytes: usize, script: &str) -> std::process::Child {
     std::fs::create_dir_all(scene.at.path("mount")).unwrap();
     let script = format!("set -e; mount -t tmpfs -o size={mebibytes}m tmpfs mount\n{script}");
-    let mut command = scene.at.command("unshare");
+    let mut command = scene.at.prepared(Command::new("unshare"));
     command
         .args(["-Urm", "sh", "-c", &script])
         .env("modelctl", env!("CARGO_BIN_EXE_modelctl"))
         .env("reference", scene.reference("v1"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap()
 }

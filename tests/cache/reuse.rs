@@ -95,16 +95,17 @@ fn another_pull_waits_for_a_slow_one_and_goes_on_when_that_dies() {
     let reference = scene.reference("v1");
     let mut first = scene
         .at
-        .start(&["pull", &reference, "a", "--concurrency", "1"]);
+        .start(&["pull", &reference, "a", "--concurrency", "1"], &[]);
     gate.wait();
     while scene.cached() < LARGE as u64 / 2 {
         std::thread::yield_now();
     }
     scene.registry.clear_faults();
     scene.registry.forget_requests();
-    let second = scene
-        .at
-        .start(&["pull", &reference, "b", "--json", "--concurrency", "1"]);
+    let second = scene.at.start(
+        &["pull", &reference, "b", "--json", "--concurrency", "1"],
+        &[],
+    );
     // It has the manifest, and must wait.
     while scene.registry.count("GET", "/manifests/") == 0 {
         std::thread::yield_now();

@@ -58,11 +58,8 @@ fn without_a_home_there_is_no_cache_and_a_pull_all_the_same() {
     let scene = Scene::new();
     scene.push("v1", 1, &[]);
     let reference = scene.reference("v1");
-    let mut command = scene.at.command(env!("CARGO_BIN_EXE_modelctl"));
-    command
-        .args(["pull", &reference, "model"])
-        .env("HOME", "/proc/none");
-    let outcome = crate::Outcome::of(command.spawn().unwrap());
+    let pull = ["pull", &reference, "model"];
+    let outcome = scene.at.run_with(&pull, &[("HOME", "/proc/none")], "");
     outcome.ok();
     assert!(outcome.stderr.contains("the cache is not used"));
 }
@@ -102,7 +99,7 @@ fn a_cache_that_is_removed_during_a_pull_does_not_end_it() {
         "--concurrency",
         "1",
     ];
-    let pull = scene.at.start(&pull);
+    let pull = scene.at.start(&pull, &[]);
     gate.wait();
     std::fs::remove_dir_all(scene.cache()).unwrap();
     gate.open();

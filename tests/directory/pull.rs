@@ -75,6 +75,7 @@ pub(crate) async fn pushed(store: &Memory, files: &[(&str, Vec<u8>)]) -> Artifac
         concurrency: 2,
         memory: None,
         gate: None,
+        tag: None,
     };
     let plan = Plan::read(model.path(), &options.pack).await.unwrap();
     let pushed = push(store, &plan, &options, silent()).await.unwrap();

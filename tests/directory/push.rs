@@ -33,6 +33,7 @@ fn options(concurrency: usize) -> PushOptions {
         concurrency,
         memory: None,
         gate: None,
+        tag: None,
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Waits for a command to end.
+    /// Waits for what a started command comes to.
     pub fn of(child: Child) -> Self {
         let output = child.wait_with_output().unwrap();
         Self {
@@ -113,36 +113,32 @@ impl Workspace {
     /// Runs the command with `arguments`, more variables, and `input` on stdin.
     pub fn run_with(&self, arguments: &[&str], more: &[(&str, &str)], input: &str) -> Outcome {
         use std::io::Write;
-        let mut command = self.command(env!("CARGO_BIN_EXE_modelctl"));
-        let mut child = command
-            .args(arguments)
-            .envs(more.iter().copied())
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = self.start(arguments, more);
         // A command that needs no input may be gone before it is written.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         Outcome::of(child)
     }
 
-    /// Starts the command with `arguments`.
-    pub fn start(&self, arguments: &[&str]) -> Child {
-        let mut command = self.command(env!("CARGO_BIN_EXE_modelctl"));
-        command.args(arguments).spawn().unwrap()
+    /// Starts the command with `arguments` and more variables, all its streams being pipes.
+    pub fn start(&self, arguments: &[&str], more: &[(&str, &str)]) -> Child {
+        self.prepared(Command::new(env!("CARGO_BIN_EXE_modelctl")))
+            .args(arguments)
+            .envs(more.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
-    /// Returns a command that will run in the workspace, with its settings and no others.
-    pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+    /// Returns `command` to be run here, with nothing of the user's settings.
+    pub fn prepared(&self, mut command: Command) -> Command {
         command
             .current_dir(self.directory.path())
             .env_clear()
             .env("HOME", self.directory.path().join("home"))
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("MODELCTL_PASSWORD", "")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .env("MODELCTL_PASSWORD", "");
         command
     }
 
