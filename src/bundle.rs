@@ -108,6 +108,18 @@ impl Envelope {
     pub fn unverified_payload(&self) -> &[u8] {
         &self.payload
     }
+
+    /// Reads an envelope that stands alone, as strictly as one in a bundle.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let written: EnvelopeJson = json::parse(bytes, "the envelope")
+            .map_err(|error| Error::new(Reason::BundleInvalid, error.to_string()))?;
+        Self::read(written)
+    }
+
+    /// Returns the bytes of the envelope alone, byte for byte as cosign 2 writes it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        wire::lone_envelope(IN_TOTO, &self.payload, &self.signature)
+    }
 }
 
 /// A signature on bytes that are not in the bundle, not verified.
@@ -198,6 +210,21 @@ impl Bundle {
                 signature: signature.to_vec(),
             }),
         }
+    }
+
+    /// Returns a bundle of an envelope that was signed elsewhere.
+    pub fn of_envelope(envelope: Envelope, material: Material) -> Self {
+        Self {
+            version: Version::V03,
+            material,
+            content: Content::Statement(envelope),
+        }
+    }
+
+    /// Returns the same as a bundle of another version, if it has the shape that bundles have.
+    pub fn of_version(self, version: Version) -> Result<Self> {
+        self.material.check()?;
+        Ok(Self { version, ..self })
     }
 
     /// Reads a bundle with nothing unknown in it, because what a verifier does not understand it

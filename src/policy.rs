@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::statement;
-use crate::trust::{Authenticated, LogProof, SignerIdentity, Witness};
+use crate::trust::{Authenticated, Format, LogProof, SignerIdentity, Witness};
 
 /// What must be attached to an artifact before it is used. There is no default policy: one that
 /// asks for nothing cannot be made.
@@ -150,6 +150,7 @@ impl Policy {
                     bundle,
                     predicate_type: wanted.to_owned(),
                     signer: found.signer().clone(),
+                    format: found.format(),
                     witnesses: found.witnesses().to_vec(),
                 }),
                 Err((reason, message)) => refused.push(Refusal {
@@ -220,6 +221,9 @@ pub struct Evidence {
     pub predicate_type: String,
     /// Who says it.
     pub signer: SignerIdentity,
+    /// In which form it is stored; not said of bundles.
+    #[serde(skip_serializing_if = "Format::is_bundle")]
+    pub format: Format,
     /// The logs and timestamp authorities that saw it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witnesses: Vec<Witness>,

@@ -4,7 +4,8 @@
 //!
 //! 1. [`Artifact::resolve`] turns the tag into a digest, once;
 //! 2. the manifest of that digest is fetched, capped, hashed and read as one kind;
-//! 3. [`referrer::collect`] fetches everything attached to it;
+//! 3. [`referrer::collect`] fetches everything attached to it, and where that is not enough
+//!    [`referrer::collect_tagged`] what cosign stored before version 3;
 //! 4. [`TrustRoot::authenticate`] says who signed what, for each bundle;
 //! 5. [`Policy::judge`] says whether that is enough, for the whole set.
 //!
@@ -16,7 +17,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::policy::{Candidate, Policy, Verdict};
 use crate::reference::Reference;
-use crate::referrer::{self, Content, RawBundle, Referrer};
+use crate::referrer::{self, Content, RawBundle};
 use crate::store::{RawDocument, Store};
 use crate::trust::TrustRoot;
 
@@ -97,11 +98,29 @@ pub async fn verify(
                 candidates.push(candidate(raw, trust));
                 bundles.push(raw.clone());
             }
-            Content::Unusable(_) => candidates.push(unusable(&referrer)),
+            Content::Unusable(error) => {
+                candidates.push(unusable(*referrer.document().digest(), error));
+            }
             Content::Other => {}
         }
     }
-    let verdict = policy.judge(artifact.digest(), &candidates);
+    let mut verdict = policy.judge(artifact.digest(), &candidates);
+    // More candidates never make a verdict worse, so that asking only now changes no decision: it
+    // spares an artifact that is signed in today's form two requests.
+    if !verdict.admits() {
+        for tagged in referrer::collect_tagged(store, artifact.digest()).await? {
+            for (layer, found) in tagged.layers() {
+                match found {
+                    Ok(raw) => {
+                        candidates.push(candidate(raw, trust));
+                        bundles.push(raw.clone());
+                    }
+                    Err(error) => candidates.push(unusable(layer.digest, error)),
+                }
+            }
+        }
+        verdict = policy.judge(artifact.digest(), &candidates);
+    }
     Ok(Verification {
         artifact,
         verdict,
@@ -122,29 +141,26 @@ pub fn judge(
 
 /// Authenticates one bundle.
 fn candidate(raw: &RawBundle, trust: &TrustRoot) -> Candidate {
-    match raw.bundle() {
+    match raw.evidence() {
         Err(error) => Candidate {
             bundle: raw.digest(),
             claims: None,
             outcome: Err(error),
         },
-        Ok(bundle) => Candidate {
+        Ok(evidence) => Candidate {
             bundle: raw.digest(),
-            claims: bundle.claimed_predicate_type(),
-            outcome: trust.authenticate(&bundle),
+            claims: evidence.claimed_predicate_type(),
+            outcome: evidence.authenticate(trust),
         },
     }
 }
 
-fn unusable(referrer: &Referrer) -> Candidate {
-    let message = match referrer.content() {
-        Content::Unusable(error) => error.to_string(),
-        _ => String::new(),
-    };
+/// Returns what could not be read: it stands for no bundle, and says why.
+fn unusable(digest: Digest, error: &Error) -> Candidate {
     Candidate {
-        bundle: *referrer.document().digest(),
+        bundle: digest,
         claims: None,
-        outcome: Err(Error::new(Reason::BundleInvalid, message)),
+        outcome: Err(Error::new(Reason::BundleInvalid, error.to_string())),
     }
 }
 

@@ -21,6 +21,7 @@ use modelctl::verify::Artifact;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::attest::attachment;
 use super::report::{Failure, Report, count, size};
 use super::signing::SigningArgs;
 use super::stores::{ConcurrencyArgs, RegistryArgs};
@@ -97,6 +98,9 @@ pub(super) struct Attachment {
     pub(super) predicate_type: String,
     pub(super) referrer: Descriptor,
     pub(super) existed: bool,
+    /// The image at cosign's older tag, if that form was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) legacy: Option<Descriptor>,
 }
 
 pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, Failure> {
@@ -118,6 +122,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     }
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
+    let is_legacy = args.signing.is_legacy();
     let signing = match signs {
         true => Some(args.signing.prepare(&args.registry, terminal)?),
         false => None,
@@ -148,8 +153,12 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     if let Some(signing) = signing {
         // A certificate lives for minutes, an upload may take hours: it is asked for only now.
         let by = signing.signer(terminal).await?;
-        let signer = &*by.signer;
-        referrers = sign_and_attest(&*store, &artifact, args.sign, attestations, signer).await?;
+        let wanted = Wanted {
+            signature: args.sign,
+            attestations,
+            legacy: is_legacy,
+        };
+        referrers = sign_and_attest(&*store, &artifact, wanted, &*by.signer).await?;
     }
     if let Some(tag) = args.reference.tag() {
         store.put_manifest(&pushed.document, Some(tag)).await?;
@@ -219,25 +228,39 @@ fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
     options.iter().map(parse).collect()
 }
 
+/// What is to be said of a pushed artifact.
+struct Wanted {
+    signature: bool,
+    attestations: Vec<(String, Value)>,
+    /// Whether in cosign's older form, too.
+    legacy: bool,
+}
+
 async fn sign_and_attest(
     store: &dyn Store,
     artifact: &Artifact,
-    sign: bool,
-    attestations: Vec<(String, Value)>,
+    wanted: Wanted,
     signer: &dyn Signer,
 ) -> Result<Vec<Attachment>> {
+    use modelctl::attest;
     let now = Timestamp::now();
+    let plain = serde_json::Map::new;
     let mut attached = Vec::new();
-    if sign {
-        let done =
-            modelctl::attest::sign(store, artifact, serde_json::Map::new(), signer, now).await?;
-        attached.push(attest::attachment(modelctl::statement::SIGNATURE, done));
+    if wanted.signature {
+        let done = attest::sign(store, artifact, plain(), signer, now).await?;
+        let legacy = match wanted.legacy {
+            true => Some(attest::sign_legacy(store, artifact, plain(), signer).await?),
+            false => None,
+        };
+        attached.push(attachment(modelctl::statement::SIGNATURE, done, legacy));
     }
-    for (predicate_type, predicate) in attestations {
-        let done =
-            modelctl::attest::attest(store, artifact, &predicate_type, predicate, signer, now);
-        let done = done.await?;
-        attached.push(attest::attachment(&predicate_type, done));
+    for (predicate_type, predicate) in wanted.attestations {
+        let done = attest::attest(store, artifact, &predicate_type, predicate, signer, now).await?;
+        let legacy = match wanted.legacy {
+            true => Some(attest::attest_legacy(store, artifact, &done).await?),
+            false => None,
+        };
+        attached.push(attachment(&predicate_type, done, legacy));
     }
     Ok(attached)
 }

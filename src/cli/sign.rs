@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use modelctl::attest::Attached;
+use modelctl::attest::{sign, sign_legacy};
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
 use modelctl::statement;
@@ -25,6 +25,7 @@ use super::terminal::Terminal;
 #[command(after_help = "Examples:
   modelctl sign oci:./store:v1 --key cosign.key
   modelctl sign registry.example.com/acme/bert@sha256:… --key env://SIGNING_KEY
+  modelctl sign registry.example.com/acme/bert:v1 --key cosign.key --compat legacy
   modelctl sign oci:./store:v1 --key release.key --certificate release.pem
   modelctl sign oci:./store:v1 \\
       --key 'pkcs11:token=release;object=signing?module-path=/usr/lib/libp11.so'
@@ -58,6 +59,7 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
         };
         annotations.insert(key.to_owned(), value.into());
     }
+    let is_legacy = args.signing.is_legacy();
     let signing = args.signing.prepare(&args.registry, terminal)?;
     let store = args
         .registry
@@ -66,25 +68,27 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let by = signing.signer(terminal).await?;
     let now = Timestamp::now();
-    let done = modelctl::attest::sign(&*store, &artifact, annotations, &*by.signer, now).await?;
+    let signer = &*by.signer;
+    let done = sign(&*store, &artifact, annotations.clone(), signer, now).await?;
+    let legacy = match is_legacy {
+        true => Some(sign_legacy(&*store, &artifact, annotations, signer).await?),
+        false => None,
+    };
     let by = by.name;
     let summary = match done.existed {
         true => format!("signed before by {by}"),
         false => format!("signed by {by}"),
     };
-    Ok(report(&artifact, statement::SIGNATURE, done)?.say(summary))
+    let attached = attachment(statement::SIGNATURE, done, legacy);
+    Ok(report(&artifact, attached)?.say(summary))
 }
 
 /// Returns what `sign` and `attest` report of one attached statement.
-pub(super) fn report(
-    artifact: &Artifact,
-    predicate_type: &str,
-    attached: Attached,
-) -> Result<Report, Error> {
+pub(super) fn report(artifact: &Artifact, attached: Attachment) -> Result<Report, Error> {
     let signed = Signed {
         reference: artifact.pinned().to_string(),
         digest: artifact.digest().to_string(),
-        referrers: vec![attachment(predicate_type, attached)],
+        referrers: vec![attached],
     };
     Ok(Report::of(&signed)?.line(artifact.pinned()))
 }
