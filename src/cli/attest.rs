@@ -69,7 +69,8 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
         true => format!("attested {predicate_type} before by {by}"),
         false => format!("attested {predicate_type} by {by}"),
     };
-    Ok(sign::report(&artifact, attachment(predicate_type, done, legacy))?.say(summary))
+    let attached = vec![attachment(predicate_type, done, legacy)];
+    Ok(sign::report(&artifact, attached)?.say(summary))
 }
 
 /// Reads the predicate in the file at `path` and checks that it is what its type says.

@@ -21,7 +21,7 @@ use modelctl::verify::Artifact;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::attest::attachment;
+use super::gate::{GateArgs, fresh};
 use super::report::{Failure, Report, count, size};
 use super::signing::SigningArgs;
 use super::stores::{ConcurrencyArgs, RegistryArgs};
@@ -38,7 +38,8 @@ use super::{attest, environment, parse};
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --key cosign.key
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --identity-token token.jwt --yes
   modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key \\
-      --attest slsaprovenance1=provenance.json")]
+      --attest slsaprovenance1=provenance.json
+  modelctl push registry.example.com/mirror/bert:v1 ./bert --require-signature --key publisher.pub")]
 pub(super) struct PushArgs {
     /// Where to.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -46,9 +47,14 @@ pub(super) struct PushArgs {
     /// The model directory.
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// Sign the artifact, with `--key` or as whoever an identity token names.
+    /// Sign the artifact, with `--key` or as whoever an identity token names: a signature that
+    /// `cosign verify` accepts, and a model signature on its files that `model_signing verify`
+    /// accepts.
     #[arg(long)]
     sign: bool,
+    /// With `--sign`, attach no model signature.
+    #[arg(long, requires = "sign")]
+    no_oms: bool,
     /// Attach the predicate in FILE as a signed attestation of TYPE (repeatable).
     #[arg(long, value_name = "TYPE=FILE")]
     attest: Vec<String>,
@@ -64,6 +70,8 @@ pub(super) struct PushArgs {
     /// Read and hash every file, also those that have not changed since they were pushed.
     #[arg(long)]
     no_cache: bool,
+    #[command(flatten)]
+    gate: GateArgs,
     #[command(flatten)]
     signing: SigningArgs,
     #[command(flatten)]
@@ -104,43 +112,23 @@ pub(super) struct Attachment {
 }
 
 pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, Failure> {
-    if args.reference.digest().is_some() {
-        return Err(
-            Error::new(Reason::Usage, "`push` takes a tag, not a digest")
-                .hint("the digest follows from the content; it is printed afterwards")
-                .into(),
-        );
-    }
-    let signs = args.sign || !args.attest.is_empty();
-    if args.signing.is_given() && !signs {
-        return Err(Error::new(
-            Reason::Usage,
-            "it is said who signs, but nothing is to be signed",
-        )
-        .hint("add `--sign`, or `--attest TYPE=FILE`")
-        .into());
-    }
+    check_flags(&args)?;
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
     let is_legacy = args.signing.is_legacy();
+    let signs = args.sign || !args.attest.is_empty();
     let signing = match signs {
         true => Some(args.signing.prepare(&args.registry, terminal)?),
         false => None,
     };
-    let memory = memory(&args, terminal);
-    let options = PushOptions {
-        pack: PackOptions {
-            selection: Selection {
-                include: args.include,
-                exclude: args.exclude,
-            },
-            annotations: args.annotation.into_iter().collect::<Annotations>(),
-            created: environment::source_date()?,
-        },
-        concurrency: args.concurrency.count(),
-        memory,
-    };
+    let own = args.signing.key().filter(|_| !signs);
+    let required = args.gate.required(&args.directory, own)?;
+    let mut options = options(&args, terminal)?;
     let plan = Plan::read(&args.directory, &options.pack).await?;
+    options.gate = match required {
+        Some(gate) => Some(gate),
+        None => fresh(&args.directory, &plan)?,
+    };
     let store = args
         .registry
         .stores(terminal)?
@@ -153,16 +141,70 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     if let Some(signing) = signing {
         // A certificate lives for minutes, an upload may take hours: it is asked for only now.
         let by = signing.signer(terminal).await?;
-        let wanted = Wanted {
-            signature: args.sign,
-            attestations,
-            legacy: is_legacy,
+        let to = Target {
+            store: &*store,
+            artifact: &artifact,
+            signer: &*by.signer,
+            is_legacy,
         };
-        referrers = sign_and_attest(&*store, &artifact, wanted, &*by.signer).await?;
+        if args.sign {
+            let oms = !args.no_oms && can_list(to.signer, terminal);
+            let name = model_name(&args.directory);
+            referrers = to.sign(oms.then_some(name.as_str())).await?;
+        }
+        referrers.extend(to.attest(attestations).await?);
     }
-    if let Some(tag) = args.reference.tag() {
+    if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;
     }
+    report(&args, &artifact, &pushed, referrers)
+}
+
+/// Refuses flags that would not do what they seem to.
+fn check_flags(args: &PushArgs) -> Result<()> {
+    if args.reference.digest().is_some() {
+        return Err(
+            Error::new(Reason::Usage, "`push` takes a tag, not a digest")
+                .hint("the digest follows from the content; it is printed afterwards"),
+        );
+    }
+    let signs = args.sign || !args.attest.is_empty();
+    // A required signature may be by `--key` too, but not by whoever signs now.
+    let asks_key = args.gate.require_signature && args.signing.key().is_some();
+    if args.signing.is_given() && !signs && !asks_key {
+        let message = "it is said who signs, but nothing is to be signed";
+        return Err(
+            Error::new(Reason::Usage, message).hint("add `--sign`, or `--attest TYPE=FILE`")
+        );
+    }
+    Ok(())
+}
+
+/// Returns how to push, without a gate yet.
+fn options(args: &PushArgs, terminal: &Terminal) -> Result<PushOptions> {
+    let annotations = args.annotation.iter().cloned();
+    Ok(PushOptions {
+        pack: PackOptions {
+            selection: Selection {
+                include: args.include.clone(),
+                exclude: args.exclude.clone(),
+            },
+            annotations: annotations.collect::<Annotations>(),
+            created: environment::source_date()?,
+        },
+        concurrency: args.concurrency.count(),
+        memory: memory(args, terminal),
+        tag: args.reference.tag().cloned(),
+        gate: None,
+    })
+}
+
+fn report(
+    args: &PushArgs,
+    artifact: &Artifact,
+    pushed: &modelctl::push::Pushed,
+    referrers: Vec<Attachment>,
+) -> Result<Report, Failure> {
     let reference = artifact.pinned();
     let summary = format!(
         "pushed {}, {} ({} sent, {} there already){}",
@@ -228,39 +270,67 @@ fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
     options.iter().map(parse).collect()
 }
 
-/// What is to be said of a pushed artifact.
-struct Wanted {
-    signature: bool,
-    attestations: Vec<(String, Value)>,
-    /// Whether in cosign's older form, too.
-    legacy: bool,
+/// Whether `signer` can make model signatures; it is told if not.
+fn can_list(signer: &dyn Signer, terminal: &Terminal) -> bool {
+    let can = modelctl::sign::can_sign_models(signer);
+    if !can {
+        terminal.say("note: model signatures need an ECDSA key; none is attached");
+    }
+    can
 }
 
-async fn sign_and_attest(
-    store: &dyn Store,
-    artifact: &Artifact,
-    wanted: Wanted,
-    signer: &dyn Signer,
-) -> Result<Vec<Attachment>> {
-    use modelctl::attest;
-    let now = Timestamp::now();
-    let plain = serde_json::Map::new;
-    let mut attached = Vec::new();
-    if wanted.signature {
-        let done = attest::sign(store, artifact, plain(), signer, now).await?;
-        let legacy = match wanted.legacy {
-            true => Some(attest::sign_legacy(store, artifact, plain(), signer).await?),
+/// Returns what the directory is called, wherever it is named from.
+fn model_name(directory: &Path) -> String {
+    let real = std::fs::canonicalize(directory);
+    let name = real.as_ref().ok().and_then(|path| path.file_name());
+    name.and_then(|name| name.to_str())
+        .unwrap_or("model")
+        .to_owned()
+}
+
+/// What was pushed, and who has something to say of it.
+struct Target<'a> {
+    store: &'a dyn Store,
+    artifact: &'a Artifact,
+    signer: &'a dyn Signer,
+    /// Whether in cosign's older form, too.
+    is_legacy: bool,
+}
+
+impl Target<'_> {
+    /// Signs the artifact and, if the model has a `name`, its files. The artifact comes first: a
+    /// model signature alone would make cosign overlook older kinds of signatures.
+    async fn sign(&self, name: Option<&str>) -> Result<Vec<Attachment>> {
+        use modelctl::attest::{sign, sign_legacy, sign_model};
+        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
+        let (now, plain) = (Timestamp::now(), serde_json::Map::new);
+        let done = sign(store, artifact, plain(), signer, now).await?;
+        let legacy = match self.is_legacy {
+            true => Some(sign_legacy(store, artifact, plain(), signer).await?),
             false => None,
         };
-        attached.push(attachment(modelctl::statement::SIGNATURE, done, legacy));
+        let signature = modelctl::statement::SIGNATURE;
+        let mut attached = vec![attest::attachment(signature, done, legacy)];
+        if let Some(name) = name {
+            let done = sign_model(store, artifact, name, signer, now).await?;
+            attached.push(attest::attachment(modelctl::oms::PREDICATE, done, None));
+        }
+        Ok(attached)
     }
-    for (predicate_type, predicate) in wanted.attestations {
-        let done = attest::attest(store, artifact, &predicate_type, predicate, signer, now).await?;
-        let legacy = match wanted.legacy {
-            true => Some(attest::attest_legacy(store, artifact, &done).await?),
-            false => None,
-        };
-        attached.push(attachment(&predicate_type, done, legacy));
+
+    async fn attest(&self, attestations: Vec<(String, Value)>) -> Result<Vec<Attachment>> {
+        use modelctl::attest::{attest as attach, attest_legacy};
+        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
+        let now = Timestamp::now();
+        let mut attached = Vec::new();
+        for (predicate_type, predicate) in attestations {
+            let done = attach(store, artifact, &predicate_type, predicate, signer, now).await?;
+            let legacy = match self.is_legacy {
+                true => Some(attest_legacy(store, artifact, &done).await?),
+                false => None,
+            };
+            attached.push(attest::attachment(&predicate_type, done, legacy));
+        }
+        Ok(attached)
     }
-    Ok(attached)
 }

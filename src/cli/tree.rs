@@ -6,15 +6,15 @@ use clap::Args;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use modelctl::digest::Digest;
-use modelctl::error::{Error, Result};
+use modelctl::error::Result;
 use modelctl::limits;
 use modelctl::manifest::{Annotations, Document, annotation};
 use modelctl::reference::Reference;
 use modelctl::referrer::{self, Content, RawBundle, Referrer};
-use modelctl::statement;
 use modelctl::store::{RawDocument, Store};
 use modelctl::trust::{SignerIdentity, TrustRoot, Witness};
-use modelctl::verify::Artifact;
+use modelctl::verify::{Artifact, check_subject};
+use modelctl::{oms, statement};
 use serde::Serialize;
 
 use super::parse;
@@ -92,7 +92,7 @@ pub(super) async fn run(args: TreeArgs, terminal: &Terminal) -> Result<Report, F
     let mut referrers = walk
         .below(artifact.document(), limits::REFERRER_DEPTH)
         .await?;
-    referrers.extend(walk.tagged(artifact.digest()).await?);
+    referrers.extend(walk.tagged(artifact.document()).await?);
     let tree = Tree {
         reference: artifact.pinned().to_string(),
         digest: artifact.digest().to_string(),
@@ -129,17 +129,18 @@ impl Walk<'_> {
                     continue;
                 }
                 let referrers = self.below(referrer.document(), depth - 1).await?;
-                nodes.push(self.node(&referrer, subject.digest(), referrers));
+                nodes.push(self.node(&referrer, subject, referrers));
             }
+            nodes.sort_by_key(|node| (node.rank(), node.digest));
             Ok(nodes)
         }
         .boxed()
     }
 
     /// Returns what is at cosign's older tags, each layer as one.
-    async fn tagged(&self, subject: &Digest) -> Result<Vec<Node>> {
+    async fn tagged(&self, subject: &RawDocument) -> Result<Vec<Node>> {
         let mut nodes = Vec::new();
-        for tagged in referrer::collect_tagged(self.store, subject).await? {
+        for tagged in referrer::collect_tagged(self.store, subject.digest()).await? {
             for (layer, found) in tagged.layers() {
                 let mut node = Node {
                     tag: Some(tagged.tag().to_string()),
@@ -158,7 +159,7 @@ impl Walk<'_> {
         Ok(nodes)
     }
 
-    fn node(&self, referrer: &Referrer, subject: &Digest, referrers: Vec<Node>) -> Node {
+    fn node(&self, referrer: &Referrer, subject: &RawDocument, referrers: Vec<Node>) -> Node {
         let annotations = match referrer.document().document() {
             Document::Manifest(manifest) => manifest.annotations.clone(),
             Document::Index(index) => index.annotations.clone(),
@@ -177,7 +178,7 @@ impl Walk<'_> {
     }
 
     /// Says what a bundle states and who signed it.
-    fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &Digest) {
+    fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &RawDocument) {
         let evidence = match raw.evidence() {
             Ok(evidence) => evidence,
             Err(error) => {
@@ -191,14 +192,8 @@ impl Walk<'_> {
             return;
         };
         let authenticated = evidence.authenticate(trust).and_then(|found| {
-            if found.statement().is_about(subject) {
-                return Ok(found);
-            }
-            let reason = modelctl::error::Reason::SubjectMismatch;
-            Err(Error::new(
-                reason,
-                "it is signed, but about another artifact",
-            ))
+            check_subject(found.statement(), subject)?;
+            Ok(found)
         });
         match authenticated {
             Ok(found) => {
@@ -227,9 +222,20 @@ impl Node {
         }
     }
 
+    /// Returns the place among what is attached to the same: signatures first.
+    fn rank(&self) -> usize {
+        match self.predicate_type.as_deref() {
+            Some(statement::SIGNATURE) => 0,
+            Some(other) if oms::is_model_signature(other) => 1,
+            Some(_) => 2,
+            None => 3,
+        }
+    }
+
     fn label(&self) -> String {
         let what = match self.predicate_type.as_deref() {
             Some(statement::SIGNATURE) => "signature".to_owned(),
+            Some(other) if oms::is_model_signature(other) => "model signature".to_owned(),
             Some(predicate_type) => format!("attestation {predicate_type}"),
             None => self.artifact_type.clone(),
         };

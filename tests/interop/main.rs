@@ -31,6 +31,7 @@ mod cosign_writes;
 mod fleet;
 mod keyless;
 mod legacy;
+mod model_signing;
 mod pki;
 mod referrers;
 mod tampering;

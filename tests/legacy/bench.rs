@@ -92,6 +92,7 @@ pub(crate) fn judge(digest: &Digest, outcome: Result<Authenticated>) -> Verdict 
         bundle: Digest::of(b"it"),
         claims: None,
         outcome,
+        coverage: None,
     };
     policy.judge(digest, &[candidate])
 }

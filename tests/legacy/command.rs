@@ -87,14 +87,17 @@ fn both_forms_are_written_and_each_is_enough_by_itself() {
         .verify(&["--key", "cosign.pub", "--require", "spdxjson"])
         .refused(3, "attestation-missing");
     for end in ["sig", "att"] {
-        assert!(scene.registry.remove_tag(REPOSITORY, &tag(&digest, end)));
+        let name = tag(&digest, end);
+        let image = scene.registry.tag(REPOSITORY, &name).unwrap();
+        assert!(scene.registry.remove_tag(REPOSITORY, &name));
         let expected = match end {
             "sig" => "signature-missing",
             _ => "attestation-missing",
         };
         scene.verify(&both).refused(3, expected);
-        scene.push();
+        scene.registry.put_tag(REPOSITORY, &name, &image);
     }
+    scene.push();
     // The bundles are there again, and nothing else is asked for.
     scene.registry.forget_requests();
     let verified = scene.verify(&both);

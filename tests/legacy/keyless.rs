@@ -94,6 +94,7 @@ fn a_policy_that_demands_a_proof_of_the_log_is_not_met_by_a_promise() {
             bundle: artifact(),
             claims: None,
             outcome: trust(&sigstore, "ci@example.com").authenticate_legacy(&layer),
+            coverage: None,
         };
         let policy = Policy::new([Requirement::Signature]).unwrap();
         let verdict = policy.demanding([demand]).judge(&artifact(), &[candidate]);
