@@ -124,7 +124,7 @@ impl Envelope {
 
     /// Returns the bytes of the envelope alone, byte for byte as cosign 2 writes it.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        wire::lone_envelope(IN_TOTO, &self.payload, &self.signature)
+        lone_envelope(&self.payload, &self.signature)
     }
 
     fn claimed_predicate_type(&self) -> Option<String> {
@@ -188,6 +188,12 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
         payload.len()
     );
     [head.as_bytes(), payload].concat()
+}
+
+/// Returns the bytes of an envelope that is in no bundle. Logs keep their hash, and cosign compares
+/// it with what it finds at a `.att` tag, so that both must be the same.
+pub(crate) fn lone_envelope(payload: &[u8], signature: &[u8]) -> Result<Vec<u8>> {
+    wire::lone_envelope(IN_TOTO, payload, signature)
 }
 
 /// Returns the statement whose encoding `message` is, if it is one's.
