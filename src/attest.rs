@@ -1,17 +1,21 @@
 //! Signing and attesting: one act, on the digest of an artifact's manifest.
 //!
-//! A signature is the statement with cosign's sign predicate; everything else is the same.
+//! A signature is the statement with cosign's sign predicate; everything else is the same. What
+//! readers of cosign's older form need comes besides that, never instead: who finds a bundle looks
+//! for nothing else.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::bundle::Bundle;
+use crate::digest::Digest;
 use crate::error::Result;
+use crate::legacy::{Layer, SimpleSigning};
 use crate::manifest::Descriptor;
 use crate::model;
 use crate::oms::Contents;
-use crate::referrer::{self, Content};
-use crate::sign::{Signer, sign_statement};
+use crate::referrer::{self, Content, Evidence};
+use crate::sign::{Signer, sign_blob, sign_statement};
 use crate::statement::Statement;
 use crate::store::Store;
 use crate::verify::Artifact;
@@ -23,6 +27,8 @@ pub struct Attached {
     pub referrer: Descriptor,
     /// Whether the same signer had attached the same statement before, so that nothing was done.
     pub existed: bool,
+    /// The bundle that it carries.
+    pub bundle: Bundle,
 }
 
 /// Signs `artifact`; `annotations` are signed with it, as by `cosign sign -a`.
@@ -77,10 +83,11 @@ async fn attach_once(
     now: Timestamp,
 ) -> Result<Attached> {
     let subject = artifact.document().descriptor();
-    if let Some(referrer) = find(store, subject, statement, signer).await? {
+    if let Some((referrer, bundle)) = find(store, subject, statement, signer).await? {
         return Ok(Attached {
             referrer,
             existed: true,
+            bundle,
         });
     }
     let bundle = sign_statement(statement, signer).await?;
@@ -89,7 +96,69 @@ async fn attach_once(
     Ok(Attached {
         referrer,
         existed: false,
+        bundle,
     })
+}
+
+/// Signs `artifact` in cosign's older form too, unless this signer did so before, and returns the
+/// descriptor of the image at the tag; `annotations` are signed with it.
+pub async fn sign_legacy(
+    store: &dyn Store,
+    artifact: &Artifact,
+    annotations: serde_json::Map<String, Value>,
+    signer: &dyn Signer,
+) -> Result<Descriptor> {
+    let (digest, location) = (artifact.digest(), artifact.reference().location());
+    let statement = Statement::signature(digest, annotations.clone());
+    if let Some(image) = find_legacy(store, digest, &statement, signer).await? {
+        return Ok(image);
+    }
+    let payload = SimpleSigning::new(digest, location, annotations).to_bytes()?;
+    let bundle = sign_blob(&payload, signer).await?;
+    let layer = Layer::of_signature(&payload, &bundle)?;
+    // What the verifier would say of it, before anybody can see it.
+    signer.trust()?.authenticate_legacy(&layer)?;
+    referrer::add_tagged(store, digest, &layer).await
+}
+
+/// Stores `attested`, which was attached to `artifact`, in cosign's older form too, and returns the
+/// descriptor of the image at the tag.
+pub async fn attest_legacy(
+    store: &dyn Store,
+    artifact: &Artifact,
+    attested: &Attached,
+) -> Result<Descriptor> {
+    let layer = Layer::of_attestation(&attested.bundle)?;
+    referrer::add_tagged(store, artifact.digest(), &layer).await
+}
+
+/// Finds the image in which `signer` already states `statement`.
+async fn find_legacy(
+    store: &dyn Store,
+    artifact: &Digest,
+    statement: &Statement,
+    signer: &dyn Signer,
+) -> Result<Option<Descriptor>> {
+    let trust = signer.trust()?;
+    for tagged in referrer::collect_tagged(store, artifact).await? {
+        for raw in tagged
+            .layers()
+            .iter()
+            .filter_map(|(_, raw)| raw.as_ref().ok())
+        {
+            let Ok(Evidence::Legacy(layer)) = raw.evidence() else {
+                continue;
+            };
+            let (Ok(bundle), Ok(found)) = (layer.bundle(), trust.authenticate_legacy(&layer))
+            else {
+                continue;
+            };
+            if says_the_same(found.statement(), statement) && signer.is_content_with(&bundle) {
+                return Ok(Some(tagged.document().descriptor().clone()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Finds the referrer by which `signer` already states `statement`.
@@ -98,7 +167,7 @@ async fn find(
     subject: &Descriptor,
     statement: &Statement,
     signer: &dyn Signer,
-) -> Result<Option<Descriptor>> {
+) -> Result<Option<(Descriptor, Bundle)>> {
     let trust = signer.trust()?;
     for referrer in referrer::collect(store, subject).await? {
         let Content::Bundle(raw) = referrer.content() else {
@@ -111,7 +180,7 @@ async fn find(
             continue;
         };
         if says_the_same(found.statement(), statement) && signer.is_content_with(&bundle) {
-            return Ok(Some(referrer.document().descriptor().clone()));
+            return Ok(Some((referrer.document().descriptor().clone(), bundle)));
         }
     }
     Ok(None)

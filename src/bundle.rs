@@ -115,6 +115,18 @@ impl Envelope {
         &self.payload
     }
 
+    /// Reads an envelope that stands alone, as strictly as one in a bundle.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let written: EnvelopeJson = json::parse(bytes, "the envelope")
+            .map_err(|error| Error::new(Reason::BundleInvalid, error.to_string()))?;
+        Self::read(written)
+    }
+
+    /// Returns the bytes of the envelope alone, byte for byte as cosign 2 writes it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        lone_envelope(&self.payload, &self.signature)
+    }
+
     fn claimed_predicate_type(&self) -> Option<String> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -178,6 +190,12 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
     [head.as_bytes(), payload].concat()
 }
 
+/// Returns the bytes of an envelope that is in no bundle. Logs keep their hash, and cosign compares
+/// it with what it finds at a `.att` tag, so that both must be the same.
+pub(crate) fn lone_envelope(payload: &[u8], signature: &[u8]) -> Result<Vec<u8>> {
+    wire::lone_envelope(IN_TOTO, payload, signature)
+}
+
 /// Returns the statement whose encoding `message` is, if it is one's.
 pub fn statement_of(message: &[u8]) -> Option<&[u8]> {
     let head = format!("DSSEv1 {} {IN_TOTO} ", IN_TOTO.len());
@@ -214,6 +232,21 @@ impl Bundle {
                 signature: signature.to_vec(),
             }),
         }
+    }
+
+    /// Returns a bundle of an envelope that was signed elsewhere.
+    pub fn of_envelope(envelope: Envelope, material: Material) -> Self {
+        Self {
+            version: Version::V03,
+            material,
+            content: Content::Statement(envelope),
+        }
+    }
+
+    /// Returns the same as a bundle of another version, if it has the shape that bundles have.
+    pub fn of_version(self, version: Version) -> Result<Self> {
+        self.material.check()?;
+        Ok(Self { version, ..self })
     }
 
     /// Reads a bundle with nothing unknown in it, because what a verifier does not understand it

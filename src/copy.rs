@@ -4,6 +4,7 @@
 //! the first byte is stored: what is damaged or endless is refused with the target untouched.
 
 mod plan;
+mod tagged;
 
 use std::cmp::Reverse;
 
@@ -48,7 +49,7 @@ pub struct Copied {
     pub blobs_skipped: usize,
     /// Bytes of the blobs that were sent.
     pub bytes: u64,
-    /// Manifests that refer to the artifact, or to one that does.
+    /// Manifests that refer to the artifact, or to one that does, and images at cosign's older tags.
     pub referrers: usize,
 }
 
@@ -69,7 +70,9 @@ pub async fn copy(
     let mut plan = Plan::new(source, options.concurrency);
     plan.add(root.clone(), 0).await?;
     if options.referrers {
+        let own = plan.digests();
         plan.add_referrers(progress).await?;
+        plan.add_tagged(own).await?;
     }
     let route = Route {
         source,
@@ -93,6 +96,9 @@ pub async fn copy(
     }
     for document in &plan.documents {
         target.put_manifest(document, None).await?;
+    }
+    for tagged in &plan.tagged {
+        tagged.store(target).await?;
     }
     if let Some(tag) = tag {
         target.put_manifest(&copied.document, Some(tag)).await?;

@@ -26,6 +26,7 @@ pub mod identity;
 pub mod installed;
 pub mod json;
 pub mod key;
+pub mod legacy;
 pub mod limits;
 pub mod manifest;
 pub mod model;

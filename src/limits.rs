@@ -17,6 +17,9 @@ pub const CONFIG: u64 = 4 << 20;
 /// A signature or attestation bundle; predicates such as ML-BOMs can be large, endless data not.
 pub const BUNDLE: u64 = 16 << 20;
 
+/// A layer at one of cosign's `.sig` and `.att` tags: it is kept in base64, as large as a bundle.
+pub const LEGACY_LAYER: u64 = 8 << 20;
+
 /// Entries of transparency logs in one bundle: each costs several signatures to check, and
 /// thousands were measured to take seconds.
 pub const LOG_ENTRIES: usize = 32;

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::oms::{self, Coverage};
 use crate::statement::{self, Statement};
-use crate::trust::{Authenticated, LogProof, SignerIdentity, Witness};
+use crate::trust::{Authenticated, Format, LogProof, SignerIdentity, Witness};
 
 /// What must be attached to an artifact before it is used. There is no default policy: one that
 /// asks for nothing cannot be made.
@@ -169,6 +169,7 @@ impl Policy {
                     bundle,
                     predicate_type: found.statement().predicate_type.clone(),
                     signer: found.signer().clone(),
+                    format: found.format(),
                     not_covered: not_covered(candidate),
                     witnesses: found.witnesses().to_vec(),
                 }),
@@ -243,6 +244,9 @@ pub struct Evidence {
     pub predicate_type: String,
     /// Who says it.
     pub signer: SignerIdentity,
+    /// In which form it is stored; not said of bundles.
+    #[serde(skip_serializing_if = "Format::is_bundle")]
+    pub format: Format,
     /// What it does not vouch for, in words; nothing if it vouches for the whole artifact.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_covered: Vec<String>,

@@ -355,7 +355,7 @@ fn read_bundles(root: &Directory, evidence: &[RecordedEvidence]) -> Result<Vec<R
     for digest in digests {
         let bytes = root.read(bundle_path(&digest), limits::BUNDLE.min(left))?;
         left = left.saturating_sub(bytes.len() as u64);
-        let bundle = RawBundle::new(bytes.into());
+        let bundle = RawBundle::kept(bytes.into());
         if bundle.digest() != digest {
             return Err(damaged("a bundle does not hash to its name"));
         }

@@ -4,6 +4,11 @@
 //! (cosign 3 lists its bundles under its config's media type). So everything listed is fetched by
 //! digest, must name the artifact as its subject, and is classified by its own manifest.
 
+mod tagged;
+
+pub use tagged::{Tagged, add_tagged, collect_tagged};
+pub(crate) use tagged::{find_tagged, merge_tagged};
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +19,7 @@ use crate::blob::InMemory;
 use crate::bundle::{Bundle, Version};
 use crate::digest::Digest;
 use crate::error::{Class, Error, Reason, Result};
+use crate::legacy::{self, Layer};
 use crate::limits;
 use crate::manifest::{
     Descriptor, Document, EMPTY_JSON, Manifest, annotation, is_bundle, media_type,
@@ -21,6 +27,7 @@ use crate::manifest::{
 use crate::progress::Silent;
 use crate::reference::Selector;
 use crate::store::{RawDocument, Store};
+use crate::trust::{Authenticated, Format, TrustRoot};
 
 /// Referrers fetched at once.
 const AT_ONCE: usize = 8;
@@ -43,19 +50,70 @@ pub enum Content {
     Other,
 }
 
-/// The exact bytes of an attached bundle.
+/// The exact bytes of an attached bundle, or of a layer that says the same in cosign's older form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawBundle {
     digest: Digest,
     bytes: Bytes,
+    format: Format,
+}
+
+/// An attached bundle, or what says the same, read and not verified.
+#[derive(Debug, Clone)]
+pub enum Evidence {
+    /// A bundle.
+    Bundle(Bundle),
+    /// A layer at one of cosign's tags.
+    Legacy(Layer),
+}
+
+impl Evidence {
+    /// Returns the predicate type that it claims, for choosing words only.
+    pub fn claimed_predicate_type(&self) -> Option<String> {
+        match self {
+            Self::Bundle(bundle) => bundle.claimed_predicate_type(),
+            Self::Legacy(layer) => layer.claimed_predicate_type(),
+        }
+    }
+
+    /// Verifies who says what by it.
+    pub fn authenticate(&self, trust: &TrustRoot) -> Result<Authenticated> {
+        match self {
+            Self::Bundle(bundle) => trust.authenticate(bundle),
+            Self::Legacy(layer) => trust.authenticate_legacy(layer),
+        }
+    }
 }
 
 impl RawBundle {
-    /// Returns `bytes` with their digest.
+    /// Returns the bytes of a bundle with their digest.
     pub fn new(bytes: Bytes) -> Self {
         Self {
             digest: Digest::of(&bytes),
             bytes,
+            format: Format::Bundle,
+        }
+    }
+
+    /// Returns a layer at one of cosign's tags, in one piece with its annotations.
+    pub fn legacy(layer: &Layer) -> Result<Self> {
+        let bytes = Bytes::from(layer.to_record()?);
+        let format = Format::Legacy;
+        Ok(Self {
+            format,
+            ..Self::new(bytes)
+        })
+    }
+
+    /// Returns bytes that were kept, of either form.
+    pub fn kept(bytes: Bytes) -> Self {
+        let format = match legacy::is_record(&bytes) {
+            true => Format::Legacy,
+            false => Format::Bundle,
+        };
+        Self {
+            format,
+            ..Self::new(bytes)
         }
     }
 
@@ -67,6 +125,14 @@ impl RawBundle {
     /// Returns the bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Reads it, whatever its form.
+    pub fn evidence(&self) -> Result<Evidence> {
+        match self.format {
+            Format::Bundle => self.bundle().map(Evidence::Bundle),
+            Format::Legacy => Layer::parse_record(&self.bytes).map(Evidence::Legacy),
+        }
     }
 
     /// Reads the bundle. What is attached must be of version 0.3, as cosign has it: under an older
@@ -175,6 +241,7 @@ async fn fetch_content(store: &dyn Store, document: RawDocument) -> Result<Refer
             Ok(bytes) => Content::Bundle(RawBundle {
                 digest: layer.digest,
                 bytes,
+                format: Format::Bundle,
             }),
             Err(error) if is_only_about_one(&error) => Content::Unusable(Arc::new(error)),
             Err(error) => return Err(error.at(format!("bundle {}", layer.digest))),

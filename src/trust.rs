@@ -23,6 +23,7 @@ use crate::bundle::{Bundle, Content};
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
+use crate::legacy::{self, Layer, SimpleSigning};
 use crate::statement::Statement;
 pub(crate) use own::OwnCertificate;
 use pki::Pki;
@@ -201,8 +202,25 @@ impl Recognised {
     }
 }
 
+/// In which form a statement was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Format {
+    /// As a Sigstore bundle.
+    Bundle,
+    /// As cosign did before version 3 ([`crate::legacy`]).
+    Legacy,
+}
+
+impl Format {
+    /// Whether it is the usual form, of which nothing is said.
+    pub(crate) fn is_bundle(&self) -> bool {
+        *self == Self::Bundle
+    }
+}
+
 /// A statement whose signature was verified, and who made it. Only
-/// [`TrustRoot::authenticate`] makes one.
+/// [`TrustRoot::authenticate`] and [`TrustRoot::authenticate_legacy`] make one.
 ///
 /// ```compile_fail
 /// let forged = modelctl::trust::Authenticated { statement: todo!(), recognised: todo!() };
@@ -211,12 +229,18 @@ impl Recognised {
 pub struct Authenticated {
     statement: Statement,
     recognised: Recognised,
+    format: Format,
 }
 
 impl Authenticated {
     /// Returns what was signed.
     pub fn statement(&self) -> &Statement {
         &self.statement
+    }
+
+    /// Returns in which form it was stored.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// Returns who signed it.
@@ -278,7 +302,28 @@ impl TrustRoot {
         Ok(Authenticated {
             statement: Statement::parse(envelope.unverified_payload())?,
             recognised,
+            format: Format::Bundle,
         })
+    }
+
+    /// Verifies a layer's signature and then reads its statement: that of the envelope, or what the
+    /// payload says about an artifact.
+    pub fn authenticate_legacy(&self, layer: &Layer) -> Result<Authenticated> {
+        let bundle = layer.bundle()?;
+        let found = match layer.kind() {
+            legacy::Kind::Attestation => self.authenticate(&bundle)?,
+            legacy::Kind::Signature => {
+                let payload = layer.content();
+                let recognised = self.authenticate_blob(&bundle, Blob::Bytes(payload))?;
+                Authenticated {
+                    statement: SimpleSigning::parse(payload)?.into_statement(),
+                    recognised,
+                    format: Format::Legacy,
+                }
+            }
+        };
+        let format = Format::Legacy;
+        Ok(Authenticated { format, ..found })
     }
 
     /// Verifies that `bundle` vouches for `blob`: its signature is on the bytes themselves, or on a

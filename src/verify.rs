@@ -4,7 +4,8 @@
 //!
 //! 1. [`Artifact::resolve`] turns the tag into a digest, once;
 //! 2. the manifest of that digest is fetched, capped, hashed and read as one kind;
-//! 3. [`referrer::collect`] fetches everything attached to it;
+//! 3. [`referrer::collect`] fetches everything attached to it, and where that is not enough
+//!    [`referrer::collect_tagged`] what cosign stored before version 3;
 //! 4. [`TrustRoot::authenticate`] says who signed what, for each bundle;
 //! 5. [`Policy::judge`] says whether that is enough, for the whole set.
 //!
@@ -21,7 +22,7 @@ use crate::model::{self, ModelFile};
 use crate::oms::{self, Contents, Coverage};
 use crate::policy::{Candidate, Policy, Verdict};
 use crate::reference::Reference;
-use crate::referrer::{self, Content, RawBundle, Referrer};
+use crate::referrer::{self, Content, RawBundle};
 use crate::statement::Statement;
 use crate::store::{RawDocument, Store};
 use crate::trust::TrustRoot;
@@ -105,19 +106,38 @@ pub async fn verify(
                 candidates.push(candidate(raw, trust, files.as_deref()));
                 bundles.push(raw.clone());
             }
-            Content::Unusable(_) => candidates.push(unusable(&referrer)),
+            Content::Unusable(error) => {
+                candidates.push(unusable(*referrer.document().digest(), error));
+            }
             Content::Other => {}
         }
     }
-    let verdict = policy.judge(artifact.digest(), &candidates);
     // The first by digest: what a registry lists first must not show.
     let listing = candidates
         .iter()
         .filter(|c| matches!(c.coverage, Some(Ok(_))));
     let listing = listing.map(|candidate| candidate.bundle).min();
     let model_signature = bundles.iter().find(|raw| Some(raw.digest()) == listing);
+    let model_signature = model_signature.cloned();
+    let mut verdict = policy.judge(artifact.digest(), &candidates);
+    // More candidates never make a verdict worse, so that asking only now changes no decision: it
+    // spares an artifact that is signed in today's form two requests.
+    if !verdict.admits() {
+        for tagged in referrer::collect_tagged(store, artifact.digest()).await? {
+            for (layer, found) in tagged.layers() {
+                match found {
+                    Ok(raw) => {
+                        candidates.push(candidate(raw, trust, files.as_deref()));
+                        bundles.push(raw.clone());
+                    }
+                    Err(error) => candidates.push(unusable(layer.digest, error)),
+                }
+            }
+        }
+        verdict = policy.judge(artifact.digest(), &candidates);
+    }
     Ok(Verification {
-        model_signature: model_signature.cloned(),
+        model_signature,
         artifact,
         verdict,
         bundles,
@@ -217,31 +237,28 @@ fn compare(statement: &Statement, files: &[ModelFile]) -> Result<Coverage> {
 
 /// Authenticates one bundle, whatever it is about.
 pub(crate) fn authenticate(raw: &RawBundle, trust: &TrustRoot) -> Candidate {
-    match raw.bundle() {
+    match raw.evidence() {
         Err(error) => Candidate {
             bundle: raw.digest(),
             claims: None,
             outcome: Err(error),
             coverage: None,
         },
-        Ok(bundle) => Candidate {
+        Ok(evidence) => Candidate {
             bundle: raw.digest(),
-            claims: bundle.claimed_predicate_type(),
-            outcome: trust.authenticate(&bundle),
+            claims: evidence.claimed_predicate_type(),
+            outcome: evidence.authenticate(trust),
             coverage: None,
         },
     }
 }
 
-fn unusable(referrer: &Referrer) -> Candidate {
-    let message = match referrer.content() {
-        Content::Unusable(error) => error.to_string(),
-        _ => String::new(),
-    };
+/// Returns what could not be read: it stands for no bundle, and says why.
+fn unusable(digest: Digest, error: &Error) -> Candidate {
     Candidate {
-        bundle: *referrer.document().digest(),
+        bundle: digest,
         claims: None,
-        outcome: Err(Error::new(Reason::BundleInvalid, message)),
+        outcome: Err(Error::new(Reason::BundleInvalid, error.to_string())),
         coverage: None,
     }
 }

@@ -9,6 +9,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Material;
+use crate::error::{Error, Reason};
 
 /// A bundle as it is written: a `oneof` is a field of which exactly one is there.
 #[derive(Serialize, Deserialize)]
@@ -45,6 +46,38 @@ impl SignatureJson {
     pub(super) fn new(sig: Vec<u8>) -> Self {
         Self { sig, _keyid: None }
     }
+}
+
+/// Returns an envelope in Go's order of fields, with the empty `keyid` that cosign 2 writes where
+/// an envelope is in no bundle.
+pub(super) fn lone_envelope(
+    payload_type: &str,
+    payload: &[u8],
+    signature: &[u8],
+) -> crate::error::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Lone<'a> {
+        payload_type: &'a str,
+        payload: String,
+        signatures: [Signed; 1],
+    }
+    #[derive(Serialize)]
+    struct Signed {
+        keyid: &'static str,
+        sig: String,
+    }
+    let signed = Signed {
+        keyid: "",
+        sig: STANDARD.encode(signature),
+    };
+    let lone = Lone {
+        payload_type,
+        payload: STANDARD.encode(payload),
+        signatures: [signed],
+    };
+    serde_json::to_vec(&lone)
+        .map_err(|error| Error::new(Reason::Internal, "cannot write an envelope").because(error))
 }
 
 #[derive(Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use modelctl::attest::Attached;
 use modelctl::error::Result;
 use modelctl::limits;
+use modelctl::manifest::Descriptor;
 use modelctl::predicate::{self, PredicateType};
 use modelctl::reference::Reference;
 use modelctl::verify::Artifact;
@@ -48,6 +49,7 @@ pub(super) struct AttestArgs {
 pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report, Failure> {
     let predicate_type = args.predicate_type.as_str();
     let value = read_predicate(&args.predicate, &args.predicate_type)?;
+    let is_legacy = args.signing.is_legacy();
     let signing = args.signing.prepare(&args.registry, terminal)?;
     let store = args
         .registry
@@ -58,12 +60,17 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
     let (signer, now) = (&*by.signer, Timestamp::now());
     let attest = modelctl::attest::attest(&*store, &artifact, predicate_type, value, signer, now);
     let done = attest.await?;
+    let legacy = match is_legacy {
+        true => Some(modelctl::attest::attest_legacy(&*store, &artifact, &done).await?),
+        false => None,
+    };
     let by = by.name;
     let summary = match done.existed {
         true => format!("attested {predicate_type} before by {by}"),
         false => format!("attested {predicate_type} by {by}"),
     };
-    Ok(sign::report(&artifact, vec![attachment(predicate_type, done)])?.say(summary))
+    let attached = vec![attachment(predicate_type, done, legacy)];
+    Ok(sign::report(&artifact, attached)?.say(summary))
 }
 
 /// Reads the predicate in the file at `path` and checks that it is what its type says.
@@ -73,8 +80,13 @@ pub(super) fn read_predicate(path: &Path, predicate_type: &PredicateType) -> Res
 }
 
 /// Returns what was attached as JSON output has it.
-pub(super) fn attachment(predicate_type: &str, attached: Attached) -> Attachment {
+pub(super) fn attachment(
+    predicate_type: &str,
+    attached: Attached,
+    legacy: Option<Descriptor>,
+) -> Attachment {
     Attachment {
+        legacy,
         predicate_type: predicate_type.to_owned(),
         referrer: attached.referrer,
         existed: attached.existed,

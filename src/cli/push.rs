@@ -106,12 +106,16 @@ pub(super) struct Attachment {
     pub(super) predicate_type: String,
     pub(super) referrer: Descriptor,
     pub(super) existed: bool,
+    /// The image at cosign's older tag, if that form was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) legacy: Option<Descriptor>,
 }
 
 pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, Failure> {
     check_flags(&args)?;
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
+    let is_legacy = args.signing.is_legacy();
     let signs = args.sign || !args.attest.is_empty();
     let signing = match signs {
         true => Some(args.signing.prepare(&args.registry, terminal)?),
@@ -137,13 +141,18 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     if let Some(signing) = signing {
         // A certificate lives for minutes, an upload may take hours: it is asked for only now.
         let by = signing.signer(terminal).await?;
-        let signer = &*by.signer;
+        let to = Target {
+            store: &*store,
+            artifact: &artifact,
+            signer: &*by.signer,
+            is_legacy,
+        };
         if args.sign {
-            let oms = !args.no_oms && can_list(signer, terminal);
+            let oms = !args.no_oms && can_list(to.signer, terminal);
             let name = model_name(&args.directory);
-            referrers = sign(&*store, &artifact, signer, oms.then_some(name.as_str())).await?;
+            referrers = to.sign(oms.then_some(name.as_str())).await?;
         }
-        referrers.extend(attest(&*store, &artifact, attestations, signer).await?);
+        referrers.extend(to.attest(attestations).await?);
     }
     if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;
@@ -279,37 +288,49 @@ fn model_name(directory: &Path) -> String {
         .to_owned()
 }
 
-/// Signs the artifact and, if the model has a `name`, its files. The artifact comes first: a model
-/// signature alone would make cosign overlook older kinds of signatures.
-async fn sign(
-    store: &dyn Store,
-    artifact: &Artifact,
-    signer: &dyn Signer,
-    name: Option<&str>,
-) -> Result<Vec<Attachment>> {
-    let now = Timestamp::now();
-    let done = modelctl::attest::sign(store, artifact, serde_json::Map::new(), signer, now).await?;
-    let mut attached = vec![attest::attachment(modelctl::statement::SIGNATURE, done)];
-    if let Some(name) = name {
-        let done = modelctl::attest::sign_model(store, artifact, name, signer, now).await?;
-        attached.push(attest::attachment(modelctl::oms::PREDICATE, done));
-    }
-    Ok(attached)
+/// What was pushed, and who has something to say of it.
+struct Target<'a> {
+    store: &'a dyn Store,
+    artifact: &'a Artifact,
+    signer: &'a dyn Signer,
+    /// Whether in cosign's older form, too.
+    is_legacy: bool,
 }
 
-async fn attest(
-    store: &dyn Store,
-    artifact: &Artifact,
-    attestations: Vec<(String, Value)>,
-    signer: &dyn Signer,
-) -> Result<Vec<Attachment>> {
-    let now = Timestamp::now();
-    let mut attached = Vec::new();
-    for (predicate_type, predicate) in attestations {
-        let done =
-            modelctl::attest::attest(store, artifact, &predicate_type, predicate, signer, now);
-        let done = done.await?;
-        attached.push(attest::attachment(&predicate_type, done));
+impl Target<'_> {
+    /// Signs the artifact and, if the model has a `name`, its files. The artifact comes first: a
+    /// model signature alone would make cosign overlook older kinds of signatures.
+    async fn sign(&self, name: Option<&str>) -> Result<Vec<Attachment>> {
+        use modelctl::attest::{sign, sign_legacy, sign_model};
+        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
+        let (now, plain) = (Timestamp::now(), serde_json::Map::new);
+        let done = sign(store, artifact, plain(), signer, now).await?;
+        let legacy = match self.is_legacy {
+            true => Some(sign_legacy(store, artifact, plain(), signer).await?),
+            false => None,
+        };
+        let signature = modelctl::statement::SIGNATURE;
+        let mut attached = vec![attest::attachment(signature, done, legacy)];
+        if let Some(name) = name {
+            let done = sign_model(store, artifact, name, signer, now).await?;
+            attached.push(attest::attachment(modelctl::oms::PREDICATE, done, None));
+        }
+        Ok(attached)
     }
-    Ok(attached)
+
+    async fn attest(&self, attestations: Vec<(String, Value)>) -> Result<Vec<Attachment>> {
+        use modelctl::attest::{attest as attach, attest_legacy};
+        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
+        let now = Timestamp::now();
+        let mut attached = Vec::new();
+        for (predicate_type, predicate) in attestations {
+            let done = attach(store, artifact, &predicate_type, predicate, signer, now).await?;
+            let legacy = match self.is_legacy {
+                true => Some(attest_legacy(store, artifact, &done).await?),
+                false => None,
+            };
+            attached.push(attest::attachment(&predicate_type, done, legacy));
+        }
+        Ok(attached)
+    }
 }

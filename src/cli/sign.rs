@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use jiff::Timestamp;
+use modelctl::attest::{sign, sign_legacy, sign_model};
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
 use modelctl::unpack::Existing;
@@ -32,6 +33,7 @@ use super::verify::is_directory;
 #[command(after_help = "Examples:
   modelctl sign oci:./store:v1 --key cosign.key
   modelctl sign registry.example.com/acme/bert@sha256:… --key env://SIGNING_KEY --oms
+  modelctl sign registry.example.com/acme/bert:v1 --key cosign.key --compat legacy
   modelctl sign oci:./store:v1 --key release.key --certificate release.pem
   modelctl sign oci:./store:v1 \\
       --key 'pkcs11:token=release;object=signing?module-path=/usr/lib/libp11.so'
@@ -86,6 +88,7 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
         };
         annotations.insert(key.to_owned(), value.into());
     }
+    let is_legacy = args.signing.is_legacy();
     let signing = args.signing.prepare(&args.registry, terminal)?;
     let store = args
         .registry
@@ -94,17 +97,21 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
     let artifact = Artifact::resolve(&*store, &reference).await?;
     let by = signing.signer(terminal).await?;
     let (signer, now) = (&*by.signer, Timestamp::now());
-    let done = modelctl::attest::sign(&*store, &artifact, annotations, signer, now).await?;
+    let done = sign(&*store, &artifact, annotations.clone(), signer, now).await?;
+    let legacy = match is_legacy {
+        true => Some(sign_legacy(&*store, &artifact, annotations, signer).await?),
+        false => None,
+    };
     let by = &by.name;
     let summary = match done.existed {
         true => format!("signed before by {by}"),
         false => format!("signed by {by}"),
     };
-    let mut referrers = vec![attachment(statement::SIGNATURE, done)];
+    let mut referrers = vec![attachment(statement::SIGNATURE, done, legacy)];
     if args.oms {
         let name = reference.location().last_component().unwrap_or("model");
-        let done = modelctl::attest::sign_model(&*store, &artifact, name, signer, now).await?;
-        referrers.push(attachment(oms::PREDICATE, done));
+        let done = sign_model(&*store, &artifact, name, signer, now).await?;
+        referrers.push(attachment(oms::PREDICATE, done, None));
     }
     Ok(report(&artifact, referrers)?.say(summary))
 }
@@ -124,6 +131,10 @@ async fn sign_directory(
     args: &SignArgs,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
+    if args.signing.is_legacy() {
+        let message = "`--compat` is for artifacts";
+        return Err(Error::new(Reason::Usage, message).into());
+    }
     if args.oms || !args.annotation.is_empty() {
         let message = "a directory gets a model signature, which has no annotations";
         return Err(Error::new(Reason::Usage, message).into());

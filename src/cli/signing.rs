@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::limits;
@@ -36,9 +36,20 @@ pub(super) struct SigningArgs {
     /// What those services' signatures are checked with: a `trusted_root.json`.
     #[arg(long, value_name = "FILE", requires = "signing_config")]
     trusted_root: Option<PathBuf>,
+    /// Store it in this form, too: `legacy` are the tags `sha256-….sig` and `.att` that cosign 2 and
+    /// Kyverno's key rules read.
+    #[arg(long, value_enum, value_name = "FORM")]
+    compat: Option<Compat>,
     /// Do not ask before an identity is published in a transparency log.
     #[arg(long, short)]
     yes: bool,
+}
+
+/// A form for other tools, besides the bundle.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Compat {
+    /// cosign's before version 3.
+    Legacy,
 }
 
 /// Who is going to sign. Whatever could be checked before is right.
@@ -61,6 +72,11 @@ pub(super) struct Ready {
 }
 
 impl SigningArgs {
+    /// Whether cosign's older form is wanted, too.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.compat == Some(Compat::Legacy)
+    }
+
     /// Whether a flag says who signs.
     pub(super) fn is_given(&self) -> bool {
         self.key.key.is_some() || self.identity_token.is_some()

@@ -55,6 +55,9 @@ struct Tree {
 struct Node {
     digest: Digest,
     artifact_type: String,
+    /// At which of cosign's older tags it is, if it is no referrer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
     /// What a bundle states: proven where `signer` is there, else claimed.
     #[serde(skip_serializing_if = "Option::is_none")]
     predicate_type: Option<String>,
@@ -86,9 +89,10 @@ pub(super) async fn run(args: TreeArgs, terminal: &Terminal) -> Result<Report, F
         trust,
         seen: HashSet::from([*artifact.digest()]),
     };
-    let referrers = walk
+    let mut referrers = walk
         .below(artifact.document(), limits::REFERRER_DEPTH)
         .await?;
+    referrers.extend(walk.tagged(artifact.document()).await?);
     let tree = Tree {
         reference: artifact.pinned().to_string(),
         digest: artifact.digest().to_string(),
@@ -133,21 +137,37 @@ impl Walk<'_> {
         .boxed()
     }
 
+    /// Returns what is at cosign's older tags, each layer as one.
+    async fn tagged(&self, subject: &RawDocument) -> Result<Vec<Node>> {
+        let mut nodes = Vec::new();
+        for tagged in referrer::collect_tagged(self.store, subject.digest()).await? {
+            for (layer, found) in tagged.layers() {
+                let mut node = Node {
+                    tag: Some(tagged.tag().to_string()),
+                    ..Node::new(layer.digest, &layer.media_type, layer.annotations.clone())
+                };
+                match found {
+                    Ok(raw) => {
+                        node.digest = raw.digest();
+                        self.describe(&mut node, raw, subject);
+                    }
+                    Err(error) => node.unverified = Some(error.to_string()),
+                }
+                nodes.push(node);
+            }
+        }
+        Ok(nodes)
+    }
+
     fn node(&self, referrer: &Referrer, subject: &RawDocument, referrers: Vec<Node>) -> Node {
         let annotations = match referrer.document().document() {
             Document::Manifest(manifest) => manifest.annotations.clone(),
             Document::Index(index) => index.annotations.clone(),
         };
+        let digest = *referrer.document().digest();
         let mut node = Node {
-            digest: *referrer.document().digest(),
-            artifact_type: referrer.kind().to_owned(),
-            predicate_type: None,
-            signer: None,
-            witnesses: Vec::new(),
-            unverified: None,
-            created: annotations.get(annotation::CREATED).cloned(),
-            annotations,
             referrers,
+            ..Node::new(digest, referrer.kind(), annotations)
         };
         match referrer.content() {
             Content::Other => {}
@@ -159,19 +179,19 @@ impl Walk<'_> {
 
     /// Says what a bundle states and who signed it.
     fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &RawDocument) {
-        let bundle = match raw.bundle() {
-            Ok(bundle) => bundle,
+        let evidence = match raw.evidence() {
+            Ok(evidence) => evidence,
             Err(error) => {
                 node.unverified = Some(error.to_string());
                 return;
             }
         };
-        node.predicate_type = bundle.claimed_predicate_type();
+        node.predicate_type = evidence.claimed_predicate_type();
         let Some(trust) = &self.trust else {
             node.unverified = Some("nobody is named to be trusted".to_owned());
             return;
         };
-        let authenticated = trust.authenticate(&bundle).and_then(|found| {
+        let authenticated = evidence.authenticate(trust).and_then(|found| {
             check_subject(found.statement(), subject)?;
             Ok(found)
         });
@@ -186,6 +206,22 @@ impl Walk<'_> {
 }
 
 impl Node {
+    /// Returns what a manifest says of itself.
+    fn new(digest: Digest, artifact_type: &str, annotations: Annotations) -> Self {
+        Self {
+            digest,
+            artifact_type: artifact_type.to_owned(),
+            tag: None,
+            predicate_type: None,
+            signer: None,
+            witnesses: Vec::new(),
+            unverified: None,
+            created: annotations.get(annotation::CREATED).cloned(),
+            annotations,
+            referrers: Vec::new(),
+        }
+    }
+
     /// Returns the place among what is attached to the same: signatures first.
     fn rank(&self) -> usize {
         match self.predicate_type.as_deref() {
@@ -207,6 +243,10 @@ impl Node {
             (Some(signer), _) => format!("verified: {signer}"),
             (None, Some(why)) => format!("not verified: {why}"),
             (None, None) => String::new(),
+        };
+        let what = match &self.tag {
+            Some(_) => format!("{what} (cosign's older form)"),
+            None => what,
         };
         format!("{what}  {:.19}…  {who}", self.digest.to_string())
             .trim_end()

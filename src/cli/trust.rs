@@ -11,7 +11,7 @@ use modelctl::error::{Error, Reason, Result};
 use modelctl::oms;
 use modelctl::policy::{Policy, Requirement, Verdict};
 use modelctl::predicate::PredicateType;
-use modelctl::trust::{Authority, TrustRoot};
+use modelctl::trust::{Authority, Format, TrustRoot};
 
 pub(super) use self::identity::IdentityArgs;
 use self::pki::PkiArgs;
@@ -175,7 +175,11 @@ pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
         };
         lines.push(format!("{mark} {}", finding.requirement));
         for evidence in &finding.met_by {
-            lines.push(format!("     by {}", evidence.signer));
+            let form = match evidence.format {
+                Format::Legacy => ", in cosign's older form",
+                Format::Bundle => "",
+            };
+            lines.push(format!("     by {}{form}", evidence.signer));
             let witnesses = evidence.witnesses.iter();
             lines.extend(witnesses.map(|witness| format!("        {witness}")));
             if !evidence.not_covered.is_empty() {

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::tagged::Tagged;
 use crate::digest::Digest;
 use crate::error::{Class, Error, Reason, Result};
+use crate::legacy::Kind;
 use crate::limits;
 use crate::manifest::{Descriptor, Document, is_document};
 use crate::progress::Progress;
@@ -29,6 +31,8 @@ pub(super) struct Plan<'a> {
     bytes: u64,
     /// How many of the documents were found as referrers.
     pub(super) referrers: usize,
+    /// What is at cosign's older tags.
+    pub(super) tagged: Vec<Tagged>,
 }
 
 impl<'a> Plan<'a> {
@@ -42,7 +46,31 @@ impl<'a> Plan<'a> {
             seen_blobs: HashSet::new(),
             bytes: 0,
             referrers: 0,
+            tagged: Vec::new(),
         }
+    }
+
+    /// Returns the digests of the documents that are there.
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        self.documents.iter().map(|d| *d.digest()).collect()
+    }
+
+    /// Adds what is at cosign's older tags for `subjects`: images of their own, which no list of
+    /// referrers names.
+    pub(super) async fn add_tagged(&mut self, subjects: Vec<Digest>) -> Result<()> {
+        let source = self.source;
+        let mut found = futures_util::stream::iter(subjects)
+            .flat_map(|subject| futures_util::stream::iter(Kind::ALL.map(|kind| (kind, subject))))
+            .map(|(kind, subject)| Tagged::find(source, kind, subject))
+            .buffered(self.concurrency);
+        while let Some(tagged) = found.try_next().await? {
+            if let Some(tagged) = tagged {
+                self.referrers += 1;
+                self.add(tagged.document().clone(), 0).await?;
+                self.tagged.push(tagged);
+            }
+        }
+        Ok(())
     }
 
     /// Adds `document`, which lies `depth` indexes deep, after everything that it points to.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::below;
 use super::config::{Service, VERSION_1};
-use crate::bundle::{IN_TOTO, Material, statement_of};
+use crate::bundle::{Material, lone_envelope, statement_of};
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Algorithm, PublicKey};
@@ -63,7 +63,7 @@ impl Log {
 
     /// Enters a signature into a log of version 1, and returns the entry as bundles have it.
     async fn enter_v1(&self, signed: &Signed<'_>) -> Result<Value> {
-        let request = request_v1(signed);
+        let request = request_v1(signed)?;
         let mut reply = self
             .ask(Method::POST, "api/v1/log/entries", Some(&request))
             .await?;
@@ -143,24 +143,23 @@ fn is_about(entry: &Value, signature: &[u8]) -> bool {
 }
 
 /// Returns the proposal of an entry: `dsse` for a statement, `hashedrekord` for other bytes.
-fn request_v1(signed: &Signed<'_>) -> Value {
+fn request_v1(signed: &Signed<'_>) -> Result<Value> {
     let verifier = STANDARD.encode(verifier_pem(signed.verifier));
     let signature = STANDARD.encode(signed.signature);
     let Some(statement) = statement_of(signed.message) else {
         let digest = Digest::of(signed.message).hex();
-        return json!({ "apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
+        return Ok(
+            json!({ "apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
             "data": { "hash": { "algorithm": "sha256", "value": digest } },
             "signature": { "content": signature, "publicKey": { "content": verifier } },
-        } });
+        } }),
+        );
     };
-    let envelope = json!({
-        "payload": STANDARD.encode(statement),
-        "payloadType": IN_TOTO,
-        "signatures": [{ "sig": signature }],
-    });
-    json!({ "apiVersion": "0.0.1", "kind": "dsse", "spec": {
-        "proposedContent": { "envelope": envelope.to_string(), "verifiers": [verifier] },
-    } })
+    let envelope = lone_envelope(statement, signed.signature)?;
+    let envelope = String::from_utf8_lossy(&envelope);
+    Ok(json!({ "apiVersion": "0.0.1", "kind": "dsse", "spec": {
+        "proposedContent": { "envelope": envelope, "verifiers": [verifier] },
+    } }))
 }
 
 fn verifier_pem(verifier: Verifier<'_>) -> String {
