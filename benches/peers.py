@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from servers import NGINX, PEERS, ROOT, DockerRegistry, Nginx, NullRegistry
+from servers import NGINX, PEERS, ROOT, DockerRegistry, Nginx, NullRegistry, Server
 
 MODELCTL = Path(os.environ.get("MODELCTL", ROOT / "target/release/modelctl")).resolve()
 MODEL_SIGNING = os.environ.get("MODEL_SIGNING") or shutil.which("model_signing")
@@ -294,9 +294,13 @@ def main():
         bench = Bench(options, Path(work))
         print(f"{'scenario':22} {'tool':16} {'wall s':>8} {'cpu s/GiB':>10} {'server':>8} "
               f"{'peak MiB':>9}   ratio (wall, cpu)")
-        for scenario in options.only.split(","):
-            getattr(bench, scenario)()
-            bench.show()
+        try:
+            for scenario in options.only.split(","):
+                getattr(bench, scenario)()
+                bench.show()
+        finally:
+            for server in list(Server.running):
+                server.stop()
 
 
 if __name__ == "__main__":

@@ -27,10 +27,13 @@ def free_port():
 class Server:
     """A process that listens, and what it has cost so far."""
 
+    running = []
+
     def __init__(self, port, command):
         self.host = f"127.0.0.1:{port}"
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.running.append(self)
         for _ in range(200):
             try:
                 urllib.request.urlopen(f"http://{self.host}/v2/", timeout=1).close()
@@ -52,6 +55,7 @@ class Server:
         return total / TICKS
 
     def stop(self):
+        self.running.remove(self)
         self.process.send_signal(signal.SIGTERM)
         self.process.wait()
 

@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::bundle::Bundle;
 use crate::error::Result;
 use crate::manifest::Descriptor;
+use crate::model;
+use crate::oms::Contents;
 use crate::referrer::{self, Content};
 use crate::sign::{Signer, sign_statement};
 use crate::statement::Statement;
@@ -47,6 +49,21 @@ pub async fn attest(
 ) -> Result<Attached> {
     let name = artifact.reference().location().to_string();
     let statement = Statement::attestation(artifact.digest(), &name, predicate_type, predicate);
+    attach_once(store, artifact, &statement, signer, now).await
+}
+
+/// Signs the list of the files of the model that `artifact` is, called `name`, as model signatures
+/// do: from the digests of its layers, without reading a file.
+pub async fn sign_model(
+    store: &dyn Store,
+    artifact: &Artifact,
+    name: &str,
+    signer: &dyn Signer,
+    now: Timestamp,
+) -> Result<Attached> {
+    let manifest = artifact.document().document().clone();
+    let files = model::files(&manifest.into_manifest("the artifact")?)?;
+    let statement = Contents::of_files(name, &files)?.to_statement();
     attach_once(store, artifact, &statement, signer, now).await
 }
 

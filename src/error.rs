@@ -232,6 +232,8 @@ reasons! {
     StatementInvalid = "statement-invalid" => NotVerified,
     /// A statement is about another artifact.
     SubjectMismatch = "subject-mismatch" => NotVerified,
+    /// Files are not those that a model signature lists.
+    FilesMismatch = "files-mismatch" => NotVerified,
     /// A statement's predicate is not of the type that is asked for.
     PredicateTypeMismatch = "predicate-type-mismatch" => NotVerified,
     /// More evidence is attached than will be looked at.

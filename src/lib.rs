@@ -30,6 +30,8 @@ pub mod key;
 pub mod limits;
 pub mod manifest;
 pub mod model;
+pub mod model_signature;
+pub mod oms;
 pub mod pack;
 pub mod path;
 pub mod policy;

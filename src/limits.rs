@@ -139,6 +139,13 @@ pub const STALL_TIME: Duration = Duration::from_secs(30);
 /// Redirects followed for one request.
 pub const REDIRECTS: usize = 5;
 
+/// Tokens for one purpose that a registry may make us ask for within [`TOKENS_TIME`]: one that
+/// honours none for longer than a request or two would make every request three.
+pub const TOKENS: usize = 30;
+
+/// The time in which [`TOKENS`] are counted; no honest token lives shorter.
+pub const TOKENS_TIME: Duration = Duration::from_secs(60);
+
 /// Tries of one idempotent request.
 pub const TRIES: u32 = 5;
 

@@ -15,10 +15,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::bundle::{Bundle, Material, pre_authentication_encoding};
+use crate::bundle::{
+    Bundle, IN_TOTO, Material, PublicKeyHint, RawCertificate, RawChain, pre_authentication_encoding,
+};
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
-use crate::key::PublicKey;
+use crate::key::{Algorithm, PublicKey};
+use crate::oms;
 use crate::statement::Statement;
 use crate::trust::sigstore::SigstoreRoot;
 use crate::trust::{Authority, Blob, TrustRoot};
@@ -36,6 +39,12 @@ pub trait Signer: Send + Sync {
     /// Returns what must verify everything that this signs.
     fn trust(&self) -> Result<TrustRoot> {
         TrustRoot::new([self.authority()])
+    }
+
+    /// Returns the certificates between the signer's and a root, for bundles that have a place for
+    /// them: those of version 0.3 have none, except model signatures.
+    fn intermediates(&self) -> Vec<RawCertificate> {
+        Vec::new()
     }
 
     /// Whether `bundle`, which is this signer's, is as complete as it would make it now.
@@ -138,6 +147,10 @@ impl Signer for Witnessed {
         })
     }
 
+    fn intermediates(&self) -> Vec<RawCertificate> {
+        self.signer.intermediates()
+    }
+
     fn is_content_with(&self, bundle: &Bundle) -> bool {
         let material = bundle.material();
         let testimonies = material.tlog_entries.len() + material.timestamps().len();
@@ -153,13 +166,19 @@ pub async fn sign_statement(statement: &Statement, signer: &dyn Signer) -> Resul
 
 /// Signs a statement as it is written, and verifies that as [`sign_statement`] does.
 pub async fn sign_written(statement: &[u8], signer: &dyn Signer) -> Result<Bundle> {
-    let expected = Statement::parse(statement)?;
-    let message = pre_authentication_encoding(crate::bundle::IN_TOTO, statement);
-    let (signature, material) = signer.sign(&message).await?;
+    // Lists of files make long statements: no copy of one lives longer than it is needed.
+    let predicate_type = Statement::parse(statement)?.predicate_type;
+    let (signature, material) = signer
+        .sign(&pre_authentication_encoding(IN_TOTO, statement))
+        .await?;
+    let material = match oms::is_model_signature(&predicate_type) {
+        true => model_signing_material(material, signer)?,
+        false => material,
+    };
     let bundle = Bundle::new(statement, &signature, material);
     let reread = Bundle::parse(&bundle.to_bytes()?)?;
-    let found = signer.trust()?.authenticate(&reread).map_err(unverified)?;
-    if *found.statement() != expected {
+    signer.trust()?.authenticate(&reread).map_err(unverified)?;
+    if reread.envelope()?.unverified_payload() != statement {
         return Err(Error::new(
             Reason::Internal,
             "the signer signed another statement",
@@ -183,4 +202,36 @@ pub async fn sign_blob(blob: &[u8], signer: &dyn Signer) -> Result<Bundle> {
 fn unverified(error: Error) -> Error {
     let message = "the signer's own signature does not verify";
     Error::new(Reason::Internal, message).because(error)
+}
+
+/// Whether verifiers of model signatures can verify those of `signer`: of keys they know only ECDSA
+/// (OMS, algorithm registry).
+pub fn can_sign_models(signer: &dyn Signer) -> bool {
+    let authority = signer.authority();
+    let algorithm = authority.public_key().map(|key| key.algorithm());
+    !matches!(algorithm, Some(Algorithm::Ed25519 | Algorithm::Rsa))
+}
+
+/// Returns `material` as model signatures have it (OMS 1.0, section 4.1): they name a key by a hint
+/// of their own, without which the reference implementation refuses them, and a certificate that is
+/// not in a transparency log as a chain.
+fn model_signing_material(mut material: Material, signer: &dyn Signer) -> Result<Material> {
+    if !can_sign_models(signer) {
+        let message = "model signatures are made with ECDSA keys only";
+        return Err(Error::new(Reason::KeyInvalid, message)
+            .hint("make a key pair with `modelctl generate-key-pair`"));
+    }
+    if let (Some(key), Some(_)) = (signer.authority().public_key(), &material.public_key) {
+        let hint = key.model_signing_hint();
+        material.public_key = Some(PublicKeyHint { hint });
+    }
+    if material.tlog_entries.is_empty() && material.x509_certificate_chain.is_none() {
+        let chain = |leaf| RawChain {
+            certificates: std::iter::once(leaf)
+                .chain(signer.intermediates())
+                .collect(),
+        };
+        material.x509_certificate_chain = material.certificate.take().map(chain);
+    }
+    Ok(material)
 }

@@ -53,8 +53,9 @@ pub trait Store: Send + Sync {
         Ok(Part::Whole(blob.into_unchecked()))
     }
 
-    /// Notes that what came for this blob was not it. `true` means that whoever gave it will not be
-    /// asked for it again and somebody else can be, so that another try makes sense.
+    /// Notes that what came for this blob was not it: no cache may answer for it next time. `true`
+    /// means that whoever gave it will not be asked for it again and somebody else can be, so that
+    /// another try makes sense.
     fn distrust(&self, _descriptor: &Descriptor) -> bool {
         false
     }

@@ -76,7 +76,7 @@ impl Authority {
     }
 
     /// Returns the key whose holder this is, if it is recognised by a key alone.
-    pub(crate) fn public_key(&self) -> Option<&PublicKey> {
+    pub fn public_key(&self) -> Option<&PublicKey> {
         match &self.kind {
             Kind::Key(key) => Some(key),
             Kind::Pki(_) | Kind::Keyless(_) | Kind::Certificate(_) => None,

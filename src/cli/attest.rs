@@ -63,7 +63,7 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
         true => format!("attested {predicate_type} before by {by}"),
         false => format!("attested {predicate_type} by {by}"),
     };
-    Ok(sign::report(&artifact, predicate_type, done)?.say(summary))
+    Ok(sign::report(&artifact, vec![attachment(predicate_type, done)])?.say(summary))
 }
 
 /// Reads the predicate in the file at `path` and checks that it is what its type says.

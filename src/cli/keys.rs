@@ -57,10 +57,13 @@ impl SignerArgs {
                 (Box::new(KeySigner::new(key, private)), public)
             }
         };
-        if self.certificate.is_none() && public.algorithm() == Algorithm::EcdsaP384 {
-            terminal.say(
-                "note: cosign up to 3.1.3 cannot verify P-384 signatures by key; P-256 and Ed25519 work everywhere",
-            );
+        let algorithm = public.algorithm();
+        let is_rare = matches!(algorithm, Algorithm::EcdsaP384 | Algorithm::EcdsaP521);
+        if self.certificate.is_none() && is_rare {
+            terminal.say(&format!(
+                "note: cosign up to 3.1.3 cannot verify {algorithm} signatures by key; P-256 and \
+                 Ed25519 work everywhere",
+            ));
         }
         self.certified(signer, &public)
     }
@@ -75,10 +78,14 @@ impl SignerArgs {
             false => certificates::one(Path::new(certificate))?,
         };
         let signer = CertificateSigner::new(signer, key, certificate, Timestamp::now())?;
-        if let Some(chain) = &self.certificate_chain {
-            signer.check_chain(certificates::all(chain)?)?;
-        }
-        Ok(Box::new(signer))
+        let Some(chain) = &self.certificate_chain else {
+            return Ok(Box::new(signer));
+        };
+        let mut chain = certificates::all(chain)?;
+        signer.check_chain(chain.clone())?;
+        // Verifiers have the root.
+        chain.pop();
+        Ok(Box::new(signer.with_intermediates(chain)))
     }
 }
 

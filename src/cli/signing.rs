@@ -66,6 +66,11 @@ impl SigningArgs {
         self.key.key.is_some() || self.identity_token.is_some()
     }
 
+    /// Returns what `--key` names.
+    pub(super) fn key(&self) -> Option<&String> {
+        self.key.key.as_ref()
+    }
+
     /// Reads everything that the flags name, and asks whatever there is to ask.
     pub(super) fn prepare(&self, registry: &RegistryArgs, terminal: &Terminal) -> Result<Signing> {
         let method = match &self.key.key {

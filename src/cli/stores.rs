@@ -46,6 +46,10 @@ pub(super) struct RegistryArgs {
     /// The client certificate's private key (PEM).
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     key_file: Option<PathBuf>,
+    /// Let registries on the internet lead to HOST although it is in a private network, such as
+    /// a cloud's private endpoint for storage (repeatable).
+    #[arg(long, value_name = "HOST")]
+    private_host: Vec<String>,
 }
 
 /// Through which mirrors a registry is read.
@@ -165,6 +169,7 @@ impl RegistryArgs {
             ca_pem: self.ca_pem()?,
             client_identity: identity,
             proxies: Proxies::Environment,
+            private_hosts: self.private_host.clone(),
             credentials,
             progress: terminal.progress(),
             ..Settings::default()

@@ -3,9 +3,12 @@
 mod identity;
 mod pki;
 
+use std::str::FromStr;
+
 use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
+use modelctl::oms;
 use modelctl::policy::{Policy, Requirement, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::trust::{Authority, TrustRoot};
@@ -84,11 +87,14 @@ pub(super) struct TrustArgs {
     #[command(flatten)]
     signers: SignersArgs,
     /// Require, besides a signature, an attestation of this type: a short name
-    /// (slsaprovenance1, cyclonedx, …) or a predicate type URI (repeatable).
-    #[arg(long, value_name = "TYPE", value_parser = parse::<PredicateType>)]
-    require: Vec<PredicateType>,
-    #[command(flatten)]
-    pki: PkiArgs,
+    /// (slsaprovenance1, cyclonedx, …) or a predicate type URI; `oms` is a model signature on the
+    /// artifact's files (repeatable).
+    #[arg(long, value_name = "TYPE", value_parser = parse::<Required>)]
+    require: Vec<Required>,
+    /// Take a model signature (OMS) on the artifact's files for its signature too. It does not cover
+    /// the manifest's annotations and config.
+    #[arg(long)]
+    accept_oms: bool,
 }
 
 impl TrustArgs {
@@ -102,6 +108,16 @@ impl TrustArgs {
         !self.is_empty() || self.signers.keyless.names_instance()
     }
 
+    /// Returns the flag that is given and says what must be attached, if one is.
+    pub(super) fn requires(&self) -> Option<&'static str> {
+        let flags = [
+            ("--require", !self.require.is_empty()),
+            ("--accept-oms", self.accept_oms),
+        ];
+        let mut given = flags.into_iter().filter(|(_, given)| *given);
+        given.next().map(|(flag, _)| flag)
+    }
+
     /// Returns who is trusted.
     pub(super) async fn root(&self, terminal: &Terminal) -> Result<TrustRoot> {
         self.signers.root(terminal).await
@@ -109,11 +125,12 @@ impl TrustArgs {
 
     /// Returns what must be attached: a signature, and each required attestation.
     pub(super) fn policy(&self) -> Result<Policy> {
-        let attestation = |predicate_type: &PredicateType| Requirement::Attestation {
-            predicate_type: predicate_type.to_string(),
+        let signature = match self.accept_oms {
+            true => Requirement::AnySignature,
+            false => Requirement::Signature,
         };
-        let attestations = self.require.iter().map(attestation);
-        Policy::new(std::iter::once(Requirement::Signature).chain(attestations))
+        let required = self.require.iter().map(|required| required.0.clone());
+        Policy::new(std::iter::once(signature).chain(required))
     }
 
     /// Says what to do when `--verify` was asked for and nobody is named.
@@ -126,6 +143,24 @@ impl TrustArgs {
             "name who is trusted: `--key release.pub`, `--certificate-identity` with \
              `--certificate-oidc-issuer`, or `--ca-roots root.pem` with `--certificate-identity`",
         )
+    }
+}
+
+/// What `--require` names.
+#[derive(Clone)]
+struct Required(Requirement);
+
+impl FromStr for Required {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "oms" || oms::is_model_signature(text) {
+            return Ok(Self(Requirement::ModelSignature));
+        }
+        let predicate_type: PredicateType = text.parse()?;
+        Ok(Self(Requirement::Attestation {
+            predicate_type: predicate_type.into(),
+        }))
     }
 }
 
@@ -143,6 +178,10 @@ pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
             lines.push(format!("     by {}", evidence.signer));
             let witnesses = evidence.witnesses.iter();
             lines.extend(witnesses.map(|witness| format!("        {witness}")));
+            if !evidence.not_covered.is_empty() {
+                let rest = evidence.not_covered.join(", ");
+                lines.push(format!("     it does not cover {rest}"));
+            }
         }
         if finding.reason.is_some() {
             let refused = finding.refused.iter();

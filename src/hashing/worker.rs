@@ -61,6 +61,7 @@ impl Queue {
         Some(Worker {
             queue: Arc::clone(self),
             lanes: Vec::new(),
+            is_done: false,
         })
     }
 
@@ -76,6 +77,8 @@ impl Queue {
 pub(super) struct Worker {
     queue: Arc<Queue>,
     lanes: Vec<Lane>,
+    /// Whether it is counted no more.
+    is_done: bool,
 }
 
 impl Worker {
@@ -86,18 +89,24 @@ impl Worker {
         }
     }
 
-    /// Takes files that wait; `false` means that there is nothing to do.
+    /// Takes files that wait; `false` means that there is nothing to do, and that the next file
+    /// needs another worker.
     fn fill(&mut self) -> bool {
+        let mut state = self.queue.state();
         while self.lanes.len() < lanes() {
-            let mut state = self.queue.state();
             let Some(job) = state.jobs.pop_front() else {
                 break;
             };
             state.busy += 1;
-            drop(state);
             self.lanes.push(Lane::new(job));
         }
-        !self.lanes.is_empty()
+        if self.lanes.is_empty() {
+            // In the same moment in which there was none: a file that is added later must not wait
+            // for a worker that is about to go.
+            state.workers -= 1;
+            self.is_done = true;
+        }
+        !self.is_done
     }
 
     /// Hashes the next piece of each file, and gives up those that are done.
@@ -122,11 +131,15 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        // It panicked, or was never run.
         let mut state = self.queue.state();
         state.workers -= 1;
         state.busy -= self.lanes.len();
         if state.workers == 0 {
-            // Nothing is left unless this worker panicked; nobody shall wait for ever then.
+            // Nobody shall wait for ever.
             state.jobs.clear();
         }
     }
@@ -283,6 +296,20 @@ mod tests {
         assert!(read.iter().all(|count| *count > 0), "the first one ended");
         worker.run();
         assert_eq!(digest.try_recv().unwrap().unwrap(), Digest::of(&content));
+    }
+
+    #[test]
+    fn a_file_that_comes_when_a_worker_is_about_to_go_gets_another() {
+        let queue = Arc::new(Queue::default());
+        let mut leaving = queue.add(job(b"a").0, 1).unwrap();
+        while leaving.fill() {
+            leaving.step();
+        }
+        let (late, mut digest) = job(b"b");
+        let another = queue.add(late, 1).unwrap();
+        drop(leaving);
+        another.run();
+        assert_eq!(digest.try_recv().unwrap().unwrap(), Digest::of(b"b"));
     }
 
     #[test]

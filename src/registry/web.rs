@@ -54,7 +54,7 @@ impl Web {
     pub fn new(settings: &Settings) -> Result<Self> {
         let ca_pem = settings.ca_pem.as_deref();
         Ok(Self {
-            http: Http::new(ca_pem, None, settings.proxies, settings.patience)?,
+            http: Http::new(ca_pem, None, settings.patience, settings)?,
             progress: Arc::clone(&settings.progress),
         })
     }

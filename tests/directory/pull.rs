@@ -73,6 +73,8 @@ pub(crate) async fn pushed(store: &Memory, files: &[(&str, Vec<u8>)]) -> Artifac
         pack: PackOptions::default(),
         concurrency: 2,
         memory: None,
+        gate: None,
+        tag: None,
     };
     let plan = Plan::read(model.path(), &options.pack).await.unwrap();
     let pushed = push(store, &plan, &options, silent()).await.unwrap();

@@ -30,6 +30,7 @@ mod cosign_reads;
 mod cosign_writes;
 mod fleet;
 mod keyless;
+mod model_signing;
 mod pki;
 mod referrers;
 mod tampering;

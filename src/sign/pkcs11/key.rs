@@ -4,19 +4,16 @@ use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::UserType;
-use sha2::{Digest as _, Sha256, Sha384};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use spki::der::asn1::{ObjectIdentifier, OctetStringRef, SequenceOf, UintRef};
 use spki::der::{Decode, Encode};
 
 use crate::certificate::Certificate;
 use crate::error::{Error, Reason, Result};
-use crate::key::{Algorithm, PublicKey, SUPPORTED};
+use crate::key::{Algorithm, P256, P384, P521, PublicKey, SUPPORTED};
 use crate::secret::Secret;
 use crate::sign::pkcs11::token::{Token, failed, unknown};
 use crate::sign::pkcs11::uri::{ObjectName, Uri};
-
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 /// What stands before a SHA-256 in a signature by RSA (RFC 8017, section 9.2, note 1).
 const SHA256_INFO: [u8; 19] = [
@@ -73,6 +70,7 @@ impl TokenKey {
             // Tokens sign hashes: not every one can hash before (SoftHSM cannot for ECDSA).
             Algorithm::EcdsaP256 => self.ecdsa(&Sha256::digest(message)),
             Algorithm::EcdsaP384 => self.ecdsa(&Sha384::digest(message)),
+            Algorithm::EcdsaP521 => self.ecdsa(&Sha512::digest(message)),
             Algorithm::Ed25519 => {
                 let pure = EddsaParams::new(EddsaSignatureScheme::Pure);
                 self.raw(&Mechanism::Eddsa(pure), message)
@@ -231,6 +229,7 @@ fn curve(parameters: &[u8]) -> Result<Algorithm> {
     match ObjectIdentifier::from_der(parameters) {
         Ok(P256) => Ok(Algorithm::EcdsaP256),
         Ok(P384) => Ok(Algorithm::EcdsaP384),
+        Ok(P521) => Ok(Algorithm::EcdsaP521),
         Ok(other) if other.to_string() == "1.3.101.112" => Ok(Algorithm::Ed25519),
         Err(_) if is_string => Ok(Algorithm::Ed25519),
         _ => {

@@ -2,13 +2,12 @@
 //! an authority says that is trusted for saying so.
 
 use jiff::Timestamp;
-use sigstore_tsa::verify_timestamp_for_authority;
-use sigstore_types::{DerCertificate, SignatureBytes, TimestampToken, TsaAuthority};
 
 use crate::certificate::Certificate;
 use crate::error::{Error, Reason, Result};
 use crate::limits;
 use crate::trust::signed::Signed;
+use crate::trust::sigstore::timestamp::Chain;
 
 /// An authority whose timestamps are believed.
 #[derive(Debug, Clone)]
@@ -52,20 +51,12 @@ impl TimestampAuthority {
         }
     }
 
-    /// Returns the time in `token`, which must be this authority's on `signature`.
-    fn time(&self, token: &[u8], signature: &[u8]) -> Result<Timestamp, sigstore_tsa::Error> {
-        let der = |certificate: &Certificate| DerCertificate::new(certificate.der().to_vec());
-        let authority = TsaAuthority::new(
-            der(&self.leaf),
-            self.intermediates.iter().map(der).collect(),
-            der(&self.root),
-            None,
-        );
-        verify_timestamp_for_authority(
-            &TimestampToken::new(token.to_vec()),
-            &SignatureBytes::new(signature.to_vec()),
-            &authority,
-        )
+    fn chain(&self) -> Chain<'_> {
+        Chain {
+            leaf: self.leaf.der(),
+            intermediates: self.intermediates.iter().map(Certificate::der).collect(),
+            root: self.root.der(),
+        }
     }
 }
 
@@ -99,7 +90,7 @@ fn time(
 ) -> Result<(String, Timestamp)> {
     let mut last = invalid("a timestamp is by no trusted authority");
     for authority in authorities {
-        match authority.time(token, signature) {
+        match authority.chain().time(token, signature) {
             Ok(time) => return Ok((authority.leaf.subject().to_string(), time)),
             Err(error) => {
                 last = invalid("a timestamp is not by a trusted authority on this signature")
