@@ -6,6 +6,7 @@
 mod attest;
 mod certificates;
 mod completions;
+mod content;
 mod copy;
 mod environment;
 mod exit;

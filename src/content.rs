@@ -7,7 +7,7 @@
 //!
 //! Files are read in place and in part: some hundred KiB of most, at most 16 MiB for each structure
 //! that is walked (the headers of safetensors and GGUF files have caps of their own), so that a
-//! check costs next to nothing beside hashing.
+//! check costs little beside hashing.
 
 mod arrays;
 mod bytes;
@@ -125,6 +125,20 @@ impl Finding {
             self.format = named;
         }
         self
+    }
+
+    /// Returns the error that a defect is.
+    fn defect_error(&self, path: &SafePath) -> Option<Error> {
+        Some(match self.defect.as_ref()? {
+            Defect::Malformed(why) => Error::new(Reason::HeaderInvalid, format!("`{path}`: {why}"))
+                .hint("write the file again with the tool that made it"),
+            Defect::Ambiguous(other) => {
+                let (one, two) = (self.format.description(), other.description());
+                let message = format!("`{path}` is {one}, and {two} as well");
+                Error::new(Reason::ContentAmbiguous, message)
+                    .hint("two readers would see two files; write it again, or do not use it")
+            }
+        })
     }
 }
 
@@ -274,20 +288,4 @@ fn begins_later(source: &mut Source<'_>) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-impl Finding {
-    /// Returns the error that a defect is.
-    fn defect_error(&self, path: &SafePath) -> Option<Error> {
-        Some(match self.defect.as_ref()? {
-            Defect::Malformed(why) => Error::new(Reason::HeaderInvalid, format!("`{path}`: {why}"))
-                .hint("write the file again with the tool that made it"),
-            Defect::Ambiguous(other) => {
-                let (one, two) = (self.format.description(), other.description());
-                let message = format!("`{path}` is {one}, and {two} as well");
-                Error::new(Reason::ContentAmbiguous, message)
-                    .hint("two readers would see two files; write it again, or do not use it")
-            }
-        })
-    }
 }

@@ -6,6 +6,7 @@
 //! target is absent, the whole old model or the whole new one, whenever anyone looks and however
 //! the pull ends.
 
+mod gate;
 mod staging;
 mod target;
 
@@ -16,6 +17,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use crate::blob::blocking;
+use crate::content::{Gate, Objection};
 use crate::directory::{Directory, Stamp};
 use crate::download::{Downloads, Retry, Spread, Start};
 use crate::error::{Error, Reason, Result};
@@ -50,6 +52,8 @@ pub struct PullOptions {
     pub existing: Existing,
     /// Files fetched at once.
     pub concurrency: usize,
+    /// What may be in the files.
+    pub content: Gate,
     /// How large files are written; if not said, as [suits](Io::suiting) their size.
     pub io: Option<Io>,
     /// Patience with connections that break.
@@ -69,6 +73,8 @@ pub struct Pulled {
     pub files: usize,
     /// The bytes of these files.
     pub bytes: u64,
+    /// What the rules for content object to and let through.
+    pub content: Vec<Objection>,
     /// The files that the selection left behind.
     pub left_behind: usize,
 }
@@ -96,6 +102,7 @@ pub async fn pull(
         root: staging.root(),
     };
     let installed = fetching.files(&chosen, options.concurrency).await?;
+    let content = gate::pass(&options.content, staging.root(), &chosen).await?;
 
     let left_behind = all - chosen.len();
     let version = &options.tool_version;
@@ -115,6 +122,7 @@ pub async fn pull(
         path: target.to_owned(),
         files: chosen.len(),
         bytes,
+        content,
         left_behind,
     })
 }

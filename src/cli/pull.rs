@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
+use modelctl::content::Objection;
 use modelctl::download::Retry;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
@@ -16,6 +17,7 @@ use modelctl::verify::{Artifact, Proof, Verified, unverified_model_signatures, v
 use serde::Serialize;
 use serde_json::Value;
 
+use super::content::{self, ContentArgs};
 use super::parse;
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
@@ -37,6 +39,7 @@ use super::trust::{TrustArgs, explain};
       --certificate-identity-regexp 'https://github\\.com/acme/bert/.*' \\
       --certificate-oidc-issuer https://token.actions.githubusercontent.com
   modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'
+  modelctl pull localhost:5000/old:v1 --allow-format torch-zip
   modelctl pull localhost:5000/bert:v1 /mnt/scratch/bert --io direct
   modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub \\
       --hosts-dir /etc/containerd/certs.d")]
@@ -68,6 +71,8 @@ pub(super) struct PullArgs {
     /// memory that is available.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     io: IoArg,
+    #[command(flatten)]
+    content: ContentArgs,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -103,6 +108,7 @@ struct Pulled {
     digest: String,
     files: usize,
     bytes: u64,
+    content: Vec<Objection>,
     verified: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<String>,
@@ -142,6 +148,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),
+        content: args.content.gate(),
     };
     let pulled = pull(
         &*store,
@@ -155,7 +162,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     if let (Some(path), Some(raw)) = (&args.signature_out, &signature) {
         modelctl::model_signature::write_bytes(path, raw.bytes(), options.existing)?;
     }
-
+    content::tell(&pulled.content, terminal);
     let (verified, unverified, verdict) = match artifact.proof() {
         Proof::Verdict { verdict, .. } => (
             true,
@@ -180,6 +187,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         digest: artifact.value().digest().to_string(),
         files: pulled.files,
         bytes: pulled.bytes,
+        content: pulled.content,
         verified,
         unverified,
         verdict,

@@ -22,6 +22,15 @@ pub(super) struct Text {
     pub(super) code_key: Option<&'static str>,
 }
 
+impl Text {
+    fn of(format: Format) -> Self {
+        Self {
+            format,
+            code_key: None,
+        }
+    }
+}
+
 /// Returns what the file is if it is text: UTF-8 without a zero byte, at either end.
 pub(super) fn read(source: &mut Source<'_>) -> Result<Option<Text>> {
     let size = source.size();
@@ -32,27 +41,18 @@ pub(super) fn read(source: &mut Source<'_>) -> Result<Option<Text>> {
         return Ok(None);
     }
     if let Some(format) = script(&head) {
-        return Ok(Some(Text {
-            format,
-            code_key: None,
-        }));
+        return Ok(Some(Text::of(format)));
     }
     let looks_like_json = matches!(
         (head.trim_ascii().first(), tail.trim_ascii().last()),
         (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))
     );
     if !looks_like_json {
-        return Ok(Some(Text {
-            format: Format::Text,
-            code_key: None,
-        }));
+        return Ok(Some(Text::of(Format::Text)));
     }
     // A larger one is no config: no loader of code reads it.
     if size > limits::CONFIG {
-        return Ok(Some(Text {
-            format: Format::Json,
-            code_key: None,
-        }));
+        return Ok(Some(Text::of(Format::Json)));
     }
     let all = source.at(0, usize::try_from(size).unwrap_or(usize::MAX))?;
     Ok(Some(parse(&all)))

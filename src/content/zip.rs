@@ -55,10 +55,7 @@ pub(super) fn find(source: &mut Source<'_>) -> Result<Option<End>> {
         let Some(end) = tail.get(offset..).and_then(|record| read_end(record, at)) else {
             continue;
         };
-        let end = match zip64(&tail, offset, at) {
-            Some(end) => end,
-            None => end,
-        };
+        let end = zip64(&tail, offset, at).unwrap_or(end);
         let is_empty = end.size == 0 && offset + 22 == tail.len();
         if is_empty || source.at(end.start, ENTRY.len())? == ENTRY {
             return Ok(Some(end));
