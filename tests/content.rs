@@ -89,3 +89,17 @@ fn a_pull_refuses_code_unless_it_is_allowed() {
     }
     assert_eq!(pull("typo", &["--allow-format", "zip"]).code, 2);
 }
+
+#[test]
+fn what_an_earlier_pull_kept_is_looked_at_as_well() {
+    let at = with_pickle();
+    at.run(&["push", "oci:store:v1", "model"]).ok();
+    let pull = |target: &str, rules: &str| {
+        let cached = ["--cache-dir", "cache", "--content", rules];
+        at.run(&[&["pull", "oci:store:v1", target][..], &cached].concat())
+    };
+    pull("first", "off").ok();
+    pull("second", "no-code").refused(4, "content-format-denied");
+    assert!(!at.path("second").exists());
+    pull("third", "off").ok();
+}

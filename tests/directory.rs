@@ -13,6 +13,8 @@ mod memory;
 #[path = "support/model.rs"]
 mod model;
 
+#[path = "directory/cache.rs"]
+mod cache;
 #[path = "directory/content.rs"]
 mod content;
 #[path = "directory/installed.rs"]

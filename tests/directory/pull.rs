@@ -29,6 +29,7 @@ pub(crate) fn options() -> PullOptions {
         selection: Selection::default(),
         existing: Existing::Refuse,
         concurrency: 3,
+        cache: None,
         io: None,
         retry: Retry {
             tries: 2,
@@ -113,6 +114,8 @@ async fn a_pulled_model_is_what_was_pushed_and_nothing_is_beside_it() {
         files: files().len(),
         bytes: bytes as u64,
         content: Vec::new(),
+        reused_files: 0,
+        reused_bytes: 0,
         left_behind: 0,
     };
     assert_eq!(pulled, expected);
