@@ -7,6 +7,7 @@ mod attest;
 mod cache;
 mod certificates;
 mod completions;
+mod content;
 mod copy;
 mod environment;
 mod exit;

@@ -267,6 +267,10 @@ reasons! {
     ModelUnsuitable = "model-unsuitable" => Content,
     /// A safetensors or GGUF header is malformed.
     HeaderInvalid = "header-invalid" => Content,
+    /// A file is of a format that is not allowed, such as one that can run code when it is loaded.
+    ContentFormatDenied = "content-format-denied" => Content,
+    /// A file is two things at once: two readers would see two files.
+    ContentAmbiguous = "content-ambiguous" => Content,
     /// An OCI image layout is damaged.
     LayoutInvalid = "layout-invalid" => Content,
     /// A pulled directory differs from its receipt.

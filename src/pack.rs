@@ -17,6 +17,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use crate::blob::blocking;
+use crate::content::{self, Finding};
 use crate::digest::Digest;
 use crate::digest_cache::{DigestCache, Key};
 use crate::error::{Error, Reason, Result};
@@ -175,6 +176,13 @@ impl Plan {
         &self.summary
     }
 
+    /// Returns what the bytes of each file are, in the plan's order. Only parts of the files are
+    /// read.
+    pub async fn examine(&self) -> Result<Vec<(SafePath, Finding)>> {
+        let files = self.files.clone();
+        blocking(move || files.iter().map(examine).collect()).await
+    }
+
     /// Returns the artifact, given the digest of each file in the plan's order.
     pub fn assemble(&self, digests: &[Digest], options: &PackOptions) -> Result<Packed> {
         let layers: Vec<_> = std::iter::zip(&self.files, digests)
@@ -251,6 +259,13 @@ fn descriptor(annotations: &Annotations) -> ModelDescriptor {
         description: said("description"),
         ..ModelDescriptor::default()
     }
+}
+
+fn examine(file: &SourceFile) -> Result<(SafePath, Finding)> {
+    let path = file.path();
+    let finding = content::examine(&mut file.open()?, file.size(), path);
+    let finding = finding.map_err(|error| error.at(format_args!("`{path}`")))?;
+    Ok((path.clone(), finding))
 }
 
 /// Tells what the model is from the headers of its weights and its `config.json`, and refuses

@@ -10,6 +10,7 @@
 mod arrival;
 mod delivery;
 mod durability;
+mod gate;
 mod shelf;
 mod staging;
 mod target;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::blob::blocking;
+use crate::content::{Gate, Objection};
 use crate::content_store::{ContentStore, Link};
 use crate::download::{Downloads, Retry, Spread};
 use crate::error::{Error, Reason, Result};
@@ -60,6 +62,8 @@ pub struct PullOptions {
     pub concurrency: usize,
     /// Where blobs are kept between pulls; without it every file is fetched.
     pub cache: Option<Cache>,
+    /// What may be in the files.
+    pub content: Gate,
     /// How large files are written; if not said, as [suits](Io::suiting) their size.
     pub io: Option<Io>,
     /// Patience with connections that break.
@@ -94,6 +98,8 @@ pub struct Pulled {
     pub reused_files: usize,
     /// The bytes that were on this machine already; the others were fetched.
     pub reused_bytes: u64,
+    /// What the rules for content object to and let through.
+    pub content: Vec<Objection>,
     /// The files that the selection left behind.
     pub left_behind: usize,
 }
@@ -125,6 +131,7 @@ pub async fn pull(
         durability,
     };
     let delivered = delivery.files(&chosen, options.concurrency).await?;
+    let content = gate::pass(&options.content, staging.root(), &chosen).await?;
 
     let left_behind = all - chosen.len();
     let (version, files) = (&options.tool_version, delivered.files);
@@ -148,6 +155,7 @@ pub async fn pull(
         bytes,
         reused_files: delivered.reused_files,
         reused_bytes: delivered.reused_bytes,
+        content,
         left_behind,
     })
 }

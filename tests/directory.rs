@@ -15,6 +15,8 @@ mod model;
 
 #[path = "directory/cache.rs"]
 mod cache;
+#[path = "directory/content.rs"]
+mod content;
 #[path = "directory/installed.rs"]
 mod installed;
 #[path = "directory/model_signature.rs"]

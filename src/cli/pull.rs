@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
+use modelctl::content::Objection;
 use modelctl::download::Retry;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::cache::PullCacheArgs;
+use super::content::{self, ContentArgs};
 use super::parse;
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
@@ -38,6 +40,7 @@ use super::trust::{TrustArgs, explain};
       --certificate-identity-regexp 'https://github\\.com/acme/bert/.*' \\
       --certificate-oidc-issuer https://token.actions.githubusercontent.com
   modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'
+  modelctl pull localhost:5000/old:v1 --allow-format torch-zip
   modelctl pull localhost:5000/bert:v1 /mnt/scratch/bert --io direct
   modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub \\
       --hosts-dir /etc/containerd/certs.d
@@ -70,6 +73,8 @@ pub(super) struct PullArgs {
     /// memory that is available.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     io: IoArg,
+    #[command(flatten)]
+    content: ContentArgs,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -111,6 +116,7 @@ struct Pulled {
     fetched_bytes: u64,
     reused_bytes: u64,
     reused_files: usize,
+    content: Vec<Objection>,
     verified: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<String>,
@@ -151,6 +157,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),
+        content: args.content.gate(),
     };
     let pulled = pull(
         &*store,
@@ -164,7 +171,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     if let (Some(path), Some(raw)) = (&args.signature_out, &signature) {
         modelctl::model_signature::write_bytes(path, raw.bytes(), options.existing)?;
     }
-
+    content::tell(&pulled.content, terminal);
     let (verified, unverified, verdict) = match artifact.proof() {
         Proof::Verdict { verdict, .. } => (
             true,
@@ -194,6 +201,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         fetched_bytes: pulled.bytes - pulled.reused_bytes,
         reused_bytes: pulled.reused_bytes,
         reused_files: pulled.reused_files,
+        content: pulled.content,
         verified,
         unverified,
         verdict,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use jiff::Timestamp;
 use modelctl::blob::blocking;
+use modelctl::content::{ContentRules, Objection};
 use modelctl::digest_cache::DigestCache;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
@@ -21,12 +22,13 @@ use modelctl::verify::Artifact;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::content::FormatArgs;
 use super::gate::{GateArgs, fresh};
 use super::report::{Failure, Report, count, size};
 use super::signing::SigningArgs;
 use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::Terminal;
-use super::{attest, environment, parse};
+use super::{attest, content, environment, parse};
 
 /// Pack a model directory and push it, signed and attested if asked.
 ///
@@ -39,7 +41,8 @@ use super::{attest, environment, parse};
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --identity-token token.jwt --yes
   modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key \\
       --attest slsaprovenance1=provenance.json
-  modelctl push registry.example.com/mirror/bert:v1 ./bert --require-signature --key publisher.pub")]
+  modelctl push registry.example.com/mirror/bert:v1 ./bert --require-signature --key publisher.pub
+  modelctl push localhost:5000/bert:v1 ./bert --strict-content --allow-format python")]
 pub(super) struct PushArgs {
     /// Where to.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -70,6 +73,12 @@ pub(super) struct PushArgs {
     /// Read and hash every file, also those that have not changed since they were pushed.
     #[arg(long)]
     no_cache: bool,
+    /// Refuse, instead of only telling, what a pull will refuse: files that are code or can carry
+    /// it, such as pickles.
+    #[arg(long)]
+    strict_content: bool,
+    #[command(flatten)]
+    formats: FormatArgs,
     #[command(flatten)]
     gate: GateArgs,
     #[command(flatten)]
@@ -129,6 +138,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         Some(gate) => Some(gate),
         None => fresh(&args.directory, &plan)?,
     };
+    let content = examine(&plan, &args.formats, args.strict_content, terminal).await?;
     let store = args
         .registry
         .stores(terminal)?
@@ -157,7 +167,8 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;
     }
-    report(&args, &artifact, &pushed, referrers)
+    let report = report(&args, &artifact, &pushed, referrers)?;
+    Ok(report.with(&serde_json::json!({ "content": content }))?)
 }
 
 /// Refuses flags that would not do what they seem to.
@@ -228,6 +239,24 @@ fn report(
         referrers,
     };
     Ok(Report::of(&report)?.say(summary).line(reference))
+}
+
+/// Tells the publisher what a pull will object to, before anything is sent.
+async fn examine(
+    plan: &Plan,
+    formats: &FormatArgs,
+    is_strict: bool,
+    terminal: &Terminal,
+) -> Result<Vec<Objection>, Failure> {
+    let rules = formats.allow(ContentRules::without_code());
+    let objections = rules.judge(&plan.examine().await?);
+    content::tell(&objections, terminal);
+    if is_strict {
+        let json = serde_json::json!({ "content": &objections });
+        let refused = Objection::refuse(objections.clone());
+        refused.map_err(|error| Failure::from(error).with(&json))?;
+    }
+    Ok(objections)
 }
 
 /// Returns what earlier pushes hashed, unless that is not wanted or not to be had.

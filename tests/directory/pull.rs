@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use modelctl::content::Gate;
 use modelctl::download::Retry;
 use modelctl::error::{Error, Reason};
 use modelctl::manifest::{Descriptor, Manifest, annotation::TITLE};
@@ -24,6 +25,7 @@ use crate::model::{files, mode, names, snapshot, write};
 
 pub(crate) fn options() -> PullOptions {
     PullOptions {
+        content: Gate::Open,
         selection: Selection::default(),
         existing: Existing::Refuse,
         concurrency: 3,
@@ -111,6 +113,7 @@ async fn a_pulled_model_is_what_was_pushed_and_nothing_is_beside_it() {
         path: target.clone(),
         files: files().len(),
         bytes: bytes as u64,
+        content: Vec::new(),
         reused_files: 0,
         reused_bytes: 0,
         left_behind: 0,

@@ -13,6 +13,7 @@
 )]
 
 mod certificate;
+mod content;
 mod counting;
 mod keys;
 mod lab;
