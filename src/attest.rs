@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::bundle::Bundle;
 use crate::error::Result;
 use crate::manifest::Descriptor;
+use crate::provenance::claim::Claim;
 use crate::referrer::{self, Content};
 use crate::sign::{Signer, sign_statement};
-use crate::statement::Statement;
+use crate::statement::{Statement, Subject};
 use crate::store::Store;
 use crate::trust::TrustRoot;
 use crate::verify::Artifact;
@@ -46,8 +47,30 @@ pub async fn attest(
     signer: &dyn Signer,
     now: Timestamp,
 ) -> Result<Attached> {
+    let claim = Claim {
+        predicate_type: predicate_type.to_owned(),
+        predicate,
+        files: Vec::new(),
+    };
+    attest_claim(store, artifact, claim, signer, now).await
+}
+
+/// Attests `claim` about `artifact` and the files that it names: each of those is a subject of its
+/// own, so that a tool that knows only the file finds the statement to be about it.
+pub async fn attest_claim(
+    store: &dyn Store,
+    artifact: &Artifact,
+    claim: Claim,
+    signer: &dyn Signer,
+    now: Timestamp,
+) -> Result<Attached> {
     let name = artifact.reference().location().to_string();
-    let statement = Statement::attestation(artifact.digest(), &name, predicate_type, predicate);
+    let (predicate_type, predicate) = (claim.predicate_type, claim.predicate);
+    let mut statement = Statement::attestation(artifact.digest(), &name, predicate_type, predicate);
+    let subjects = claim.files.iter();
+    statement
+        .subject
+        .extend(subjects.map(|file| Subject::named(file.path.as_str(), &file.descriptor.digest)));
     attach_once(store, artifact, &statement, signer, now).await
 }
 

@@ -33,6 +33,7 @@ pub mod policy;
 pub mod predicate;
 mod private_directory;
 pub mod progress;
+pub mod provenance;
 pub mod push;
 pub mod receipt;
 pub mod reference;
