@@ -12,6 +12,7 @@ use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
 use modelctl::pack::{Memory, PackOptions, Plan};
 use modelctl::predicate::PredicateType;
+use modelctl::provenance::claim::Claim;
 use modelctl::push::{PushOptions, push};
 use modelctl::reference::Reference;
 use modelctl::selection::Selection;
@@ -19,13 +20,13 @@ use modelctl::sign::Signer;
 use modelctl::store::Store;
 use modelctl::verify::Artifact;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::keys::SignerArgs;
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::Terminal;
-use super::{attest, environment, parse};
+use super::training::{Place, TrainingArgs};
+use super::{attest, environment, parse, training};
 
 /// Pack a model directory and push it, signed and attested if asked.
 ///
@@ -36,7 +37,7 @@ use super::{attest, environment, parse};
   modelctl push oci:./store:v1 ./bert
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --key cosign.key
   modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key \\
-      --attest slsaprovenance1=provenance.json")]
+      --training-run run.toml --attest cyclonedx=bom.json")]
 pub(super) struct PushArgs {
     /// Where to.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -50,6 +51,8 @@ pub(super) struct PushArgs {
     /// Attach the predicate in FILE as an attestation of TYPE, signed with `--key` (repeatable).
     #[arg(long, value_name = "TYPE=FILE", requires = "key")]
     attest: Vec<String>,
+    #[command(flatten)]
+    training: TrainingArgs,
     /// Annotate the manifest (repeatable).
     #[arg(long, value_name = "K=V", value_parser = annotation)]
     annotation: Vec<(String, String)>,
@@ -106,12 +109,18 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
                 .into(),
         );
     }
-    if args.signer.key.is_some() && !args.sign && args.attest.is_empty() {
+    let attests = args.training.is_given() || !args.attest.is_empty();
+    if args.training.is_given() && args.signer.key.is_none() {
+        return Err(Error::new(Reason::Usage, "`--training-run` needs a signer")
+            .hint("name a key: `--key cosign.key`")
+            .into());
+    }
+    if args.signer.key.is_some() && !args.sign && !attests {
         return Err(Error::new(
             Reason::Usage,
             "`--key` is given but nothing is to be signed",
         )
-        .hint("add `--sign`, or `--attest TYPE=FILE`")
+        .hint("add `--sign`, `--training-run FILE` or `--attest TYPE=FILE`")
         .into());
     }
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
@@ -121,6 +130,16 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         None => None,
     };
     let memory = memory(&args, terminal);
+    let stores = args.registry.stores(terminal)?;
+    let place = Place {
+        location: args.reference.location(),
+        registry: &args.registry,
+        stores: &stores,
+    };
+    let training = args
+        .training
+        .prepare(&place, memory.as_ref(), terminal)
+        .await?;
     let options = PushOptions {
         pack: PackOptions {
             selection: Selection {
@@ -134,17 +153,21 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         memory,
     };
     let plan = Plan::read(&args.directory, &options.pack).await?;
-    let store = args
-        .registry
-        .stores(terminal)?
-        .write(args.reference.location())?;
+    if let Some(training) = &training {
+        training.check(&plan)?;
+    }
+    let store = stores.write(args.reference.location())?;
     let pushed = push(&*store, &plan, &options, terminal.progress()).await?;
     remember(options.memory, terminal).await;
 
     let artifact = Artifact::stored(args.reference.clone(), pushed.document.clone());
     let mut referrers = Vec::new();
     if let Some(signer) = &signer {
-        referrers = sign_and_attest(&*store, &artifact, args.sign, attestations, signer).await?;
+        let mut claims = attestations;
+        if let Some(training) = &training {
+            claims.extend(training.claims(&*store, &artifact).await?);
+        }
+        referrers = sign_and_attest(&*store, &artifact, args.sign, claims, signer).await?;
     }
     if let Some(tag) = args.reference.tag() {
         store.put_manifest(&pushed.document, Some(tag)).await?;
@@ -198,7 +221,7 @@ async fn remember(memory: Option<Memory>, terminal: &Terminal) {
 }
 
 /// Reads what `--attest` names and checks its shape.
-fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
+fn attestations(options: &[String]) -> Result<Vec<Claim>> {
     let parse = |option: &String| {
         let (name, file) = option.split_once('=').ok_or_else(|| {
             Error::new(
@@ -208,8 +231,11 @@ fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
             .hint("for example `--attest slsaprovenance1=provenance.json`")
         })?;
         let predicate_type: PredicateType = name.parse()?;
-        let predicate = attest::read_predicate(Path::new(file), &predicate_type)?;
-        Ok((predicate_type.into(), predicate))
+        Ok(Claim {
+            predicate: attest::read_predicate(Path::new(file), &predicate_type)?,
+            predicate_type: predicate_type.into(),
+            files: Vec::new(),
+        })
     };
     options.iter().map(parse).collect()
 }
@@ -218,7 +244,7 @@ async fn sign_and_attest(
     store: &dyn Store,
     artifact: &Artifact,
     sign: bool,
-    attestations: Vec<(String, Value)>,
+    claims: Vec<Claim>,
     signer: &dyn Signer,
 ) -> Result<Vec<Attachment>> {
     let now = Timestamp::now();
@@ -228,11 +254,6 @@ async fn sign_and_attest(
             modelctl::attest::sign(store, artifact, serde_json::Map::new(), signer, now).await?;
         attached.push(attest::attachment(modelctl::statement::SIGNATURE, done));
     }
-    for (predicate_type, predicate) in attestations {
-        let done =
-            modelctl::attest::attest(store, artifact, &predicate_type, predicate, signer, now);
-        let done = done.await?;
-        attached.push(attest::attachment(&predicate_type, done));
-    }
+    attached.extend(training::attach(store, artifact, claims, signer).await?);
     Ok(attached)
 }

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use modelctl::attest::Attached;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
 use modelctl::statement;
@@ -67,19 +66,16 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
         true => format!("signed before by {by}"),
         false => format!("signed by {by}"),
     };
-    Ok(report(&artifact, statement::SIGNATURE, done)?.say(summary))
+    let signed = vec![attachment(statement::SIGNATURE, done)];
+    Ok(report(&artifact, signed)?.say(summary))
 }
 
-/// Returns what `sign` and `attest` report of one attached statement.
-pub(super) fn report(
-    artifact: &Artifact,
-    predicate_type: &str,
-    attached: Attached,
-) -> Result<Report, Error> {
+/// Returns what `sign` and `attest` report of what they attached.
+pub(super) fn report(artifact: &Artifact, referrers: Vec<Attachment>) -> Result<Report, Error> {
     let signed = Signed {
         reference: artifact.pinned().to_string(),
         digest: artifact.digest().to_string(),
-        referrers: vec![attachment(predicate_type, attached)],
+        referrers,
     };
     Ok(Report::of(&signed)?.line(artifact.pinned()))
 }

@@ -29,4 +29,5 @@ mod cosign_writes;
 mod fleet;
 mod referrers;
 mod tampering;
+mod training;
 mod transfer;
