@@ -146,7 +146,7 @@ impl Installed {
 
     /// Judges the bundles that were kept: who vouches for the manifest, and is that enough.
     pub fn judge(&self, trust: &TrustRoot, policy: &Policy) -> Verdict {
-        judge(self.digest(), &self.kept.bundles, trust, policy)
+        judge(self.document(), &self.kept.bundles, trust, policy)
     }
 
     /// Verifies the directory: first who vouches for the manifest, then that the files are what it

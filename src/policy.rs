@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
-use crate::statement;
+use crate::oms::{self, Coverage};
+use crate::statement::{self, Statement};
 use crate::trust::{Authenticated, LogProof, SignerIdentity, Witness};
 
 /// What must be attached to an artifact before it is used. There is no default policy: one that
@@ -72,6 +73,11 @@ pub enum Requirement {
     /// A signature: a statement with the predicate type [`statement::SIGNATURE`]. An attestation
     /// is not one.
     Signature,
+    /// A model signature (OMS): a list of files that are exactly the artifact's. It says nothing
+    /// about the rest of the manifest.
+    ModelSignature,
+    /// A signature on the artifact, or a model signature on its files.
+    AnySignature,
     /// An attestation of a predicate type.
     Attestation {
         /// The predicate type, exactly.
@@ -81,11 +87,23 @@ pub enum Requirement {
 }
 
 impl Requirement {
-    /// Returns the predicate type that meets this.
+    /// Returns the predicate type that meets this, or the first of those that do.
     pub fn predicate_type(&self) -> &str {
         match self {
-            Self::Signature => statement::SIGNATURE,
+            Self::Signature | Self::AnySignature => statement::SIGNATURE,
+            Self::ModelSignature => oms::PREDICATE,
             Self::Attestation { predicate_type } => predicate_type,
+        }
+    }
+
+    /// Whether a statement of this predicate type can meet this.
+    fn accepts(&self, predicate_type: &str) -> bool {
+        match self {
+            Self::Signature | Self::Attestation { .. } => predicate_type == self.predicate_type(),
+            Self::ModelSignature => oms::is_model_signature(predicate_type),
+            Self::AnySignature => {
+                predicate_type == statement::SIGNATURE || oms::is_model_signature(predicate_type)
+            }
         }
     }
 }
@@ -94,6 +112,8 @@ impl std::fmt::Display for Requirement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Signature => f.write_str("signature"),
+            Self::ModelSignature => f.write_str("model signature"),
+            Self::AnySignature => f.write_str("signature or model signature"),
             Self::Attestation { predicate_type } => write!(f, "attestation {predicate_type}"),
         }
     }
@@ -140,16 +160,16 @@ impl Policy {
         artifact: &Digest,
         candidates: &[Candidate],
     ) -> Finding {
-        let wanted = requirement.predicate_type();
         let mut met_by = Vec::new();
         let mut refused = Vec::new();
         for candidate in candidates {
             let bundle = candidate.bundle;
-            match consider(candidate, wanted, artifact, &self.demands) {
+            match consider(candidate, requirement, artifact, &self.demands) {
                 Ok(found) => met_by.push(Evidence {
                     bundle,
-                    predicate_type: wanted.to_owned(),
+                    predicate_type: found.statement().predicate_type.clone(),
                     signer: found.signer().clone(),
+                    not_covered: not_covered(candidate),
                     witnesses: found.witnesses().to_vec(),
                 }),
                 Err((reason, message)) => refused.push(Refusal {
@@ -186,6 +206,9 @@ pub struct Candidate {
     pub claims: Option<String>,
     /// Who says what, or why nobody does.
     pub outcome: Result<Authenticated>,
+    /// What became of comparing the files that it lists with those there are, if it lists files
+    /// and they were compared: without that, a model signature is about nothing.
+    pub coverage: Option<Result<Coverage>>,
 }
 
 /// What a policy says about an artifact, requirement by requirement.
@@ -220,6 +243,9 @@ pub struct Evidence {
     pub predicate_type: String,
     /// Who says it.
     pub signer: SignerIdentity,
+    /// What it does not vouch for, in words; nothing if it vouches for the whole artifact.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_covered: Vec<String>,
     /// The logs and timestamp authorities that saw it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witnesses: Vec<Witness>,
@@ -245,14 +271,16 @@ fn code_of<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok
     serializer.serialize_str(reason.code())
 }
 
-/// Says who, by `candidate`, states `wanted` about `artifact`, as is demanded.
+/// Returns what, by `candidate`, is stated about `artifact`, if that meets `requirement` as is
+/// demanded.
 fn consider<'a>(
     candidate: &'a Candidate,
-    wanted: &str,
+    requirement: &Requirement,
     artifact: &Digest,
     demands: &[Demand],
 ) -> Result<&'a Authenticated, (Reason, String)> {
     let other_type = |found: &str| {
+        let wanted = requirement.predicate_type();
         let message = format!("it states {found:?}, not {wanted:?}");
         (Reason::PredicateTypeMismatch, message)
     };
@@ -260,22 +288,52 @@ fn consider<'a>(
         (Ok(authenticated), _) => authenticated,
         // A bundle that does not even claim to be what is wanted is no reason to talk about its
         // signature.
-        (Err(_), Some(claimed)) if claimed != wanted => return Err(other_type(claimed)),
+        (Err(_), Some(claimed)) if !requirement.accepts(claimed) => {
+            return Err(other_type(claimed));
+        }
         (Err(error), _) => return Err((error.reason(), error.to_string())),
     };
     let statement = authenticated.statement();
-    if statement.predicate_type != wanted {
+    if !requirement.accepts(&statement.predicate_type) {
         return Err(other_type(&statement.predicate_type));
     }
-    if !statement.is_about(artifact) {
-        let message = format!("it is signed, but about another artifact than {artifact}");
-        return Err((Reason::SubjectMismatch, message));
-    }
+    about(candidate, statement, artifact)?;
     let witnesses = authenticated.witnesses();
     if let Some((reason, message)) = demands.iter().find_map(|d| d.unmet(witnesses)) {
         return Err((reason, message.to_owned()));
     }
     Ok(authenticated)
+}
+
+/// Refuses a statement about something else: a model signature by its files, which were compared,
+/// any other by the artifact's digest.
+fn about(
+    candidate: &Candidate,
+    statement: &Statement,
+    artifact: &Digest,
+) -> Result<(), (Reason, String)> {
+    let other = |message: String| Err((Reason::SubjectMismatch, message));
+    if !oms::is_model_signature(&statement.predicate_type) {
+        return match statement.is_about(artifact) {
+            true => Ok(()),
+            false => other(format!(
+                "it is signed, but about another artifact than {artifact}"
+            )),
+        };
+    }
+    match &candidate.coverage {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err((error.reason(), error.to_string())),
+        None => other("it is signed, but its files were not compared".to_owned()),
+    }
+}
+
+/// Returns what a model signature that counts does not vouch for.
+fn not_covered(candidate: &Candidate) -> Vec<String> {
+    match &candidate.coverage {
+        Some(Ok(coverage)) => coverage.not_covered().to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 /// Chooses the reason that tells most: what came nearest to meeting the requirement, whatever the
@@ -290,7 +348,7 @@ fn worst(requirement: &Requirement, refused: &[Refusal]) -> Reason {
         Reason::IssuerMismatch => 5,
         Reason::ClaimMismatch => 6,
         Reason::SignatureInvalid => 7,
-        Reason::SubjectMismatch => 9,
+        Reason::SubjectMismatch | Reason::FilesMismatch => 9,
         _ => 8,
     };
     let nearest = refused
@@ -299,7 +357,9 @@ fn worst(requirement: &Requirement, refused: &[Refusal]) -> Reason {
         .max_by_key(|reason| (nearness(*reason), *reason));
     match (nearest, requirement) {
         (Some(reason), _) if nearness(reason) > 0 => reason,
-        (_, Requirement::Signature) => Reason::SignatureMissing,
+        (_, Requirement::Signature | Requirement::ModelSignature | Requirement::AnySignature) => {
+            Reason::SignatureMissing
+        }
         (_, Requirement::Attestation { .. }) => Reason::AttestationMissing,
     }
 }

@@ -5,6 +5,8 @@
 //! over the exact bytes, and only then read the statement.
 
 mod key;
+mod own;
+pub mod pki;
 mod signed;
 pub mod sigstore;
 mod witness;
@@ -22,6 +24,8 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::statement::Statement;
+pub(crate) use own::OwnCertificate;
+use pki::Pki;
 use signed::Signed;
 use sigstore::{Claim, Keyless, SigstoreRoot};
 
@@ -36,7 +40,9 @@ pub struct Authority {
 #[derive(Debug, Clone)]
 enum Kind {
     Key(PublicKey),
+    Pki(Box<Pki>),
     Keyless(Box<Keyless>),
+    Certificate(Box<OwnCertificate>),
 }
 
 impl Authority {
@@ -45,6 +51,14 @@ impl Authority {
         Self {
             name: name.into(),
             kind: Kind::Key(key),
+        }
+    }
+
+    /// Returns whoever holds a certificate that `pki` trusts, called `name`.
+    pub fn pki(name: impl Into<String>, pki: Pki) -> Self {
+        Self {
+            name: name.into(),
+            kind: Kind::Pki(Box::new(pki)),
         }
     }
 
@@ -59,6 +73,23 @@ impl Authority {
     /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the key whose holder this is, if it is recognised by a key alone.
+    pub fn public_key(&self) -> Option<&PublicKey> {
+        match &self.kind {
+            Kind::Key(key) => Some(key),
+            Kind::Pki(_) | Kind::Keyless(_) | Kind::Certificate(_) => None,
+        }
+    }
+
+    /// Returns the holder of the key in `certificate`, whoever issued that. It is for a signer's
+    /// look at its own work, where there is no root of trust, and not for anybody else's.
+    pub(crate) fn certificate(certificate: OwnCertificate) -> Self {
+        Self {
+            name: certificate.identity.clone(),
+            kind: Kind::Certificate(Box::new(certificate)),
+        }
     }
 }
 
@@ -75,6 +106,23 @@ pub enum SignerIdentity {
         algorithm: String,
         /// The SHA-256 of the key's SubjectPublicKeyInfo.
         fingerprint: Digest,
+    },
+    /// The holder of a certificate.
+    Certificate {
+        /// What the user calls the authority: usually the file with its root.
+        name: String,
+        /// Who it is, as the certificate says (RFC 4514).
+        subject: String,
+        /// The subject's alternative names.
+        identities: Vec<String>,
+        /// Who issued the certificate (RFC 4514).
+        issuer: String,
+        /// The SHA-256 of the certificate.
+        fingerprint: Digest,
+        /// The SHA-256 of the trusted root it leads to; none when the certificate itself is
+        /// trusted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        root: Option<Digest>,
     },
     /// Someone whom an identity provider knows, by a certificate that lived for minutes.
     Keyless {
@@ -94,7 +142,9 @@ impl SignerIdentity {
     /// Returns the name of the authority that this signer is.
     pub fn authority(&self) -> &str {
         match self {
-            Self::Key { name, .. } | Self::Keyless { name, .. } => name,
+            Self::Key { name, .. }
+            | Self::Keyless { name, .. }
+            | Self::Certificate { name, .. } => name,
         }
     }
 }
@@ -112,6 +162,18 @@ impl std::fmt::Display for SignerIdentity {
                     "{algorithm} key {name} ({:.19}…)",
                     fingerprint.to_string()
                 )
+            }
+            Self::Certificate {
+                subject,
+                identities,
+                issuer,
+                ..
+            } => {
+                write!(f, "certificate of {subject}")?;
+                if !identities.is_empty() {
+                    write!(f, " ({})", identities.join(", "))?;
+                }
+                write!(f, " by {issuer}")
             }
             Self::Keyless {
                 identity, issuer, ..
@@ -266,7 +328,9 @@ impl Authority {
     fn recognise(&self, signed: &Signed<'_>) -> Result<Recognised> {
         match &self.kind {
             Kind::Key(key) => key::recognise(&self.name, key, signed),
+            Kind::Pki(pki) => pki::recognise(&self.name, pki, signed),
             Kind::Keyless(keyless) => sigstore::recognise(&self.name, keyless, signed),
+            Kind::Certificate(certificate) => own::recognise(&self.name, certificate, signed),
         }
     }
 }

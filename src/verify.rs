@@ -12,11 +12,17 @@
 //! by the same code. Only [`Verification::admit`] makes a [`Verified`] from a verdict, and only a
 //! [`Verified`] artifact can be unpacked.
 
+use std::fmt;
+
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
+use crate::manifest::Document;
+use crate::model::{self, ModelFile};
+use crate::oms::{self, Contents, Coverage};
 use crate::policy::{Candidate, Policy, Verdict};
 use crate::reference::Reference;
 use crate::referrer::{self, Content, RawBundle, Referrer};
+use crate::statement::Statement;
 use crate::store::{RawDocument, Store};
 use crate::trust::TrustRoot;
 
@@ -79,6 +85,7 @@ pub struct Verification {
     artifact: Artifact,
     verdict: Verdict,
     bundles: Vec<RawBundle>,
+    model_signature: Option<RawBundle>,
 }
 
 /// Verifies `artifact` by what is attached to it in `store`.
@@ -89,12 +96,13 @@ pub async fn verify(
     policy: &Policy,
 ) -> Result<Verification> {
     let referrers = referrer::collect(store, artifact.document().descriptor()).await?;
+    let files = files(artifact.document());
     let mut candidates = Vec::new();
     let mut bundles = Vec::new();
     for referrer in referrers {
         match referrer.content() {
             Content::Bundle(raw) => {
-                candidates.push(candidate(raw, trust));
+                candidates.push(candidate(raw, trust, files.as_deref()));
                 bundles.push(raw.clone());
             }
             Content::Unusable(_) => candidates.push(unusable(&referrer)),
@@ -102,36 +110,125 @@ pub async fn verify(
         }
     }
     let verdict = policy.judge(artifact.digest(), &candidates);
+    // The first by digest: what a registry lists first must not show.
+    let listing = candidates
+        .iter()
+        .filter(|c| matches!(c.coverage, Some(Ok(_))));
+    let listing = listing.map(|candidate| candidate.bundle).min();
+    let model_signature = bundles.iter().find(|raw| Some(raw.digest()) == listing);
     Ok(Verification {
+        model_signature: model_signature.cloned(),
         artifact,
         verdict,
         bundles,
     })
 }
 
-/// Judges the artifact with the digest `artifact` by `bundles` alone: steps 4 and 5.
+/// Returns the attached model signatures that list exactly the files of `artifact`, whoever made
+/// them: nobody says that they can be trusted.
+pub async fn unverified_model_signatures(
+    store: &dyn Store,
+    artifact: &Artifact,
+) -> Result<Vec<RawBundle>> {
+    let Some(files) = files(artifact.document()) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for referrer in referrer::collect(store, artifact.document().descriptor()).await? {
+        if let Content::Bundle(raw) = referrer.content()
+            && lists_unverified(raw, &files).is_ok()
+            && !found.contains(raw)
+        {
+            found.push(raw.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Compares what a bundle claims to be a model signature of, without authenticating it, with
+/// `files`.
+pub fn lists_unverified(raw: &RawBundle, files: &[ModelFile]) -> Result<()> {
+    let bundle = raw.bundle()?;
+    let statement = Statement::parse(bundle.envelope()?.unverified_payload())?;
+    Contents::read(&statement)?.compare(files).map(drop)
+}
+
+/// Judges the artifact whose manifest is `artifact` by `bundles` alone: steps 4 and 5.
 pub fn judge(
-    artifact: &Digest,
+    artifact: &RawDocument,
     bundles: &[RawBundle],
     trust: &TrustRoot,
     policy: &Policy,
 ) -> Verdict {
-    let candidates: Vec<_> = bundles.iter().map(|raw| candidate(raw, trust)).collect();
-    policy.judge(artifact, &candidates)
+    let files = files(artifact);
+    let candidates = bundles.iter();
+    let candidates: Vec<_> = candidates
+        .map(|raw| candidate(raw, trust, files.as_deref()))
+        .collect();
+    policy.judge(artifact.digest(), &candidates)
 }
 
-/// Authenticates one bundle.
-fn candidate(raw: &RawBundle, trust: &TrustRoot) -> Candidate {
+/// Returns the files of the model that an artifact is; nothing if it is none.
+fn files(artifact: &RawDocument) -> Option<Vec<ModelFile>> {
+    match artifact.document() {
+        Document::Manifest(manifest) => model::files(manifest).ok(),
+        Document::Index(_) => None,
+    }
+}
+
+/// Authenticates one bundle, and compares the files that it lists with the artifact's.
+fn candidate(raw: &RawBundle, trust: &TrustRoot, files: Option<&[ModelFile]>) -> Candidate {
+    let mut candidate = authenticate(raw, trust);
+    if let (Ok(authenticated), Some(files)) = (&candidate.outcome, files) {
+        let statement = authenticated.statement();
+        if oms::is_model_signature(&statement.predicate_type) {
+            candidate.coverage = Some(compare(statement, files));
+        }
+    }
+    candidate
+}
+
+/// Refuses a statement that is about another artifact than `artifact`: a model signature that is
+/// not on exactly its files, any other that does not name its digest.
+pub fn check_subject(statement: &Statement, artifact: &RawDocument) -> Result<()> {
+    if oms::is_model_signature(&statement.predicate_type) {
+        let files = files(artifact).unwrap_or_default();
+        return compare(statement, &files).map(drop);
+    }
+    match statement.is_about(artifact.digest()) {
+        true => Ok(()),
+        false => Err(Error::new(
+            Reason::SubjectMismatch,
+            "it is signed, but about another artifact",
+        )),
+    }
+}
+
+/// Compares a model signature with the files of an artifact, of which it covers only those.
+fn compare(statement: &Statement, files: &[ModelFile]) -> Result<Coverage> {
+    let coverage = Contents::read(statement)?.compare(files)?;
+    let rest = ["the manifest's annotations", "its config"].map(str::to_owned);
+    Ok(Coverage::new(
+        rest.into_iter()
+            .chain(coverage.not_covered().iter().cloned())
+            .collect(),
+    ))
+}
+
+/// Authenticates one bundle, whatever it is about.
+pub(crate) fn authenticate(raw: &RawBundle, trust: &TrustRoot) -> Candidate {
     match raw.bundle() {
         Err(error) => Candidate {
             bundle: raw.digest(),
             claims: None,
             outcome: Err(error),
+            coverage: None,
         },
         Ok(bundle) => Candidate {
             bundle: raw.digest(),
             claims: bundle.claimed_predicate_type(),
             outcome: trust.authenticate(&bundle),
+            coverage: None,
         },
     }
 }
@@ -145,6 +242,7 @@ fn unusable(referrer: &Referrer) -> Candidate {
         bundle: *referrer.document().digest(),
         claims: None,
         outcome: Err(Error::new(Reason::BundleInvalid, message)),
+        coverage: None,
     }
 }
 
@@ -161,30 +259,41 @@ impl Verification {
 
     /// Returns the proof that the artifact may be used, or why it may not.
     pub fn admit(self) -> Result<Verified<Artifact>> {
-        if let Some(refusal) = refusal(&self.verdict, &self.artifact.reference) {
-            return Err(refusal);
+        match refusal(&self.verdict, &self.artifact.reference) {
+            Some(refusal) => Err(refusal),
+            None => {
+                let (verdict, bundles) = (self.verdict, self.bundles);
+                Ok(admitted(
+                    self.artifact,
+                    verdict,
+                    &bundles,
+                    self.model_signature,
+                ))
+            }
         }
-        let evidence = self.verdict.evidence();
-        let counts = |raw: &RawBundle| evidence.iter().any(|e| e.bundle == raw.digest());
-        let bundles = self
-            .bundles
-            .iter()
-            .filter(|raw| counts(raw))
-            .cloned()
-            .collect();
-        let proof = Proof::Verdict {
-            verdict: self.verdict,
-            bundles,
-        };
-        Ok(Verified {
-            value: self.artifact,
-            proof,
-        })
     }
 }
 
+/// Returns `value`, which `verdict` admits by some of `bundles`.
+pub(crate) fn admitted<T>(
+    value: T,
+    verdict: Verdict,
+    bundles: &[RawBundle],
+    model_signature: Option<RawBundle>,
+) -> Verified<T> {
+    let evidence = verdict.evidence();
+    let counts = |raw: &&RawBundle| evidence.iter().any(|e| e.bundle == raw.digest());
+    let bundles = bundles.iter().filter(counts).cloned().collect();
+    let proof = Proof::Verdict {
+        verdict,
+        bundles,
+        model_signature,
+    };
+    Verified { value, proof }
+}
+
 /// Says in one error why `verdict` does not admit `what`; nothing if it does.
-pub fn refusal(verdict: &Verdict, what: &Reference) -> Option<Error> {
+pub fn refusal(verdict: &Verdict, what: impl fmt::Display) -> Option<Error> {
     let (finding, reason) = match verdict.first_unmet() {
         Some(unmet) => unmet,
         None if verdict.admits() => return None,
@@ -213,8 +322,17 @@ pub fn refusal(verdict: &Verdict, what: &Reference) -> Option<Error> {
                 format!("see what is attached: `modelctl tree {what}`")
             }
             Reason::UntrustedSigner => {
-                "check that `--key` is the publisher's public key; `modelctl tree` shows who signed"
+                "check that `--key` or `--ca-roots` is the publisher's; `modelctl tree` shows who \
+                 signed"
                     .to_owned()
+            }
+            Reason::CertificateExpired => {
+                "have it signed anew; a timestamp in it proves an earlier time, under \
+                 `--timestamp-certificate-chain`"
+                    .to_owned()
+            }
+            Reason::RevocationUnknown => {
+                "name the newest list of each authority below the root: `--crl FILE`".to_owned()
             }
             Reason::IdentityMismatch | Reason::IssuerMismatch | Reason::ClaimMismatch => {
                 "check that this is whom you trust; if so, name the identity and issuer as they are"
@@ -247,6 +365,9 @@ pub enum Proof {
         verdict: Verdict,
         /// The bundles that counted, to be kept with the artifact.
         bundles: Vec<RawBundle>,
+        /// A model signature by someone trusted that lists exactly its files, whether or not one
+        /// was asked for.
+        model_signature: Option<RawBundle>,
     },
     /// Nobody verified it; integrity and safety are checked all the same.
     Unchecked {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use modelctl::attest::Attached;
-use modelctl::digest::Digest;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::limits;
 use modelctl::predicate::{self, PredicateType};
@@ -13,9 +12,9 @@ use modelctl::reference::Reference;
 use modelctl::verify::Artifact;
 use serde_json::{Value, json};
 
-use super::keys::SignerArgs;
 use super::push::Attachment;
 use super::report::{Failure, Report};
+use super::signing::SigningArgs;
 use super::stores::{RegistryArgs, Stores, read};
 use super::terminal::Terminal;
 use super::training::{Place, Training, TrainingArgs};
@@ -57,7 +56,7 @@ pub(super) struct AttestArgs {
     #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
-    signer: SignerArgs,
+    signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -79,21 +78,21 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
     };
     let stores = args.registry.stores(terminal)?;
     let stated = stated(&args, reference, &stores, terminal).await?;
-    let signer = args.signer.signer(terminal)?;
+    let signing = args.signing.prepare(&args.registry, terminal)?;
     let store = stores.write(reference.location())?;
     let artifact = Artifact::resolve(&*store, reference).await?;
     let claims = match stated {
         Stated::Predicate(claim) => vec![claim],
         Stated::Training(training) => training.claims(&*store, &artifact).await?,
     };
-    let done = training::attach(&*store, &artifact, claims, &signer).await?;
-    let by = signer.public_key().fingerprint();
-    let lines: Vec<_> = done.iter().map(|one| summary(one, &by)).collect();
+    let by = signing.signer(terminal).await?;
+    let done = training::attach(&*store, &artifact, claims, &*by.signer).await?;
+    let lines: Vec<_> = done.iter().map(|one| summary(one, &by.name)).collect();
     let report = sign::report(&artifact, done)?;
     Ok(lines.into_iter().fold(report, Report::say))
 }
 
-fn summary(done: &Attachment, by: &Digest) -> String {
+fn summary(done: &Attachment, by: &str) -> String {
     let before = if done.existed { " before" } else { "" };
     format!("attested {}{before} by {by}", done.predicate_type)
 }

@@ -1,7 +1,7 @@
 //! `inspect --provenance`: how a model came to be, as a table.
 
 use clap::Args;
-use modelctl::error::Result;
+use modelctl::error::{Error, Reason, Result};
 use modelctl::provenance::explanation::{Row, Stated, explain};
 use modelctl::referrer::{self, Content, RawBundle};
 use modelctl::statement::Statement;
@@ -39,7 +39,12 @@ impl ProvenanceArgs {
         terminal: &Terminal,
     ) -> Result<Option<Provenance>> {
         if !self.provenance {
-            return Ok(None);
+            return match self.signers.is_empty() {
+                true => Ok(None),
+                // Whoever names a key must not take what is shown for verified.
+                false => Err(Error::new(Reason::Usage, "`inspect` verifies nothing")
+                    .hint("add `--provenance`, or run `modelctl verify`")),
+            };
         }
         let trust = match self.signers.is_empty() {
             true => None,

@@ -21,11 +21,12 @@ use modelctl::store::Store;
 use modelctl::verify::Artifact;
 use serde::Serialize;
 
-use super::keys::SignerArgs;
+use super::gate::{GateArgs, fresh};
 use super::report::{Failure, Report, count, size};
-use super::stores::{ConcurrencyArgs, RegistryArgs};
+use super::signing::SigningArgs;
+use super::stores::{ConcurrencyArgs, RegistryArgs, Stores};
 use super::terminal::Terminal;
-use super::training::{Place, TrainingArgs};
+use super::training::{Place, Training, TrainingArgs};
 use super::{attest, environment, parse, training};
 
 /// Pack a model directory and push it, signed and attested if asked.
@@ -36,8 +37,10 @@ use super::{attest, environment, parse, training};
 #[command(after_help = "Examples:
   modelctl push oci:./store:v1 ./bert
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --key cosign.key
+  modelctl push registry.example.com/acme/bert:v1 ./bert --sign --identity-token token.jwt --yes
   modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key \\
-      --training-run run.toml --attest cyclonedx=bom.json")]
+      --training-run run.toml --attest cyclonedx=bom.json
+  modelctl push registry.example.com/mirror/bert:v1 ./bert --require-signature --key publisher.pub")]
 pub(super) struct PushArgs {
     /// Where to.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -45,11 +48,16 @@ pub(super) struct PushArgs {
     /// The model directory.
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// Sign the artifact, with `--key`.
-    #[arg(long, requires = "key")]
+    /// Sign the artifact, with `--key` or as whoever an identity token names: a signature that
+    /// `cosign verify` accepts, and a model signature on its files that `model_signing verify`
+    /// accepts.
+    #[arg(long)]
     sign: bool,
-    /// Attach the predicate in FILE as an attestation of TYPE, signed with `--key` (repeatable).
-    #[arg(long, value_name = "TYPE=FILE", requires = "key")]
+    /// With `--sign`, attach no model signature.
+    #[arg(long, requires = "sign")]
+    no_oms: bool,
+    /// Attach the predicate in FILE as a signed attestation of TYPE (repeatable).
+    #[arg(long, value_name = "TYPE=FILE")]
     attest: Vec<String>,
     #[command(flatten)]
     training: TrainingArgs,
@@ -66,7 +74,9 @@ pub(super) struct PushArgs {
     #[arg(long)]
     no_cache: bool,
     #[command(flatten)]
-    signer: SignerArgs,
+    gate: GateArgs,
+    #[command(flatten)]
+    signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
@@ -102,57 +112,24 @@ pub(super) struct Attachment {
 }
 
 pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, Failure> {
-    if args.reference.digest().is_some() {
-        return Err(
-            Error::new(Reason::Usage, "`push` takes a tag, not a digest")
-                .hint("the digest follows from the content; it is printed afterwards")
-                .into(),
-        );
-    }
-    let attests = args.training.is_given() || !args.attest.is_empty();
-    if args.training.is_given() && args.signer.key.is_none() {
-        return Err(Error::new(Reason::Usage, "`--training-run` needs a signer")
-            .hint("name a key: `--key cosign.key`")
-            .into());
-    }
-    if args.signer.key.is_some() && !args.sign && !attests {
-        return Err(Error::new(
-            Reason::Usage,
-            "`--key` is given but nothing is to be signed",
-        )
-        .hint("add `--sign`, `--training-run FILE` or `--attest TYPE=FILE`")
-        .into());
-    }
+    check_flags(&args)?;
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
-    let signer = match args.signer.key {
-        Some(_) => Some(args.signer.signer(terminal)?),
-        None => None,
+    let signs = args.signs();
+    let signing = match signs {
+        true => Some(args.signing.prepare(&args.registry, terminal)?),
+        false => None,
     };
-    let memory = memory(&args, terminal);
+    let own = args.signing.key().filter(|_| !signs);
+    let required = args.gate.required(&args.directory, own)?;
+    let mut options = options(&args, terminal)?;
     let stores = args.registry.stores(terminal)?;
-    let place = Place {
-        location: args.reference.location(),
-        registry: &args.registry,
-        stores: &stores,
-    };
-    let training = args
-        .training
-        .prepare(&place, memory.as_ref(), terminal)
-        .await?;
-    let options = PushOptions {
-        pack: PackOptions {
-            selection: Selection {
-                include: args.include,
-                exclude: args.exclude,
-            },
-            annotations: args.annotation.into_iter().collect::<Annotations>(),
-            created: environment::source_date()?,
-        },
-        concurrency: args.concurrency.count(),
-        memory,
-    };
+    let training = args.training(&stores, &options, terminal).await?;
     let plan = Plan::read(&args.directory, &options.pack).await?;
+    options.gate = match required {
+        Some(gate) => Some(gate),
+        None => fresh(&args.directory, &plan)?,
+    };
     if let Some(training) = &training {
         training.check(&plan)?;
     }
@@ -162,16 +139,94 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
 
     let artifact = Artifact::stored(args.reference.clone(), pushed.document.clone());
     let mut referrers = Vec::new();
-    if let Some(signer) = &signer {
+    if let Some(signing) = signing {
         let mut claims = attestations;
         if let Some(training) = &training {
             claims.extend(training.claims(&*store, &artifact).await?);
         }
-        referrers = sign_and_attest(&*store, &artifact, args.sign, claims, signer).await?;
+        // A certificate lives for minutes, an upload may take hours: it is asked for only now.
+        let by = signing.signer(terminal).await?;
+        let signer = &*by.signer;
+        if args.sign {
+            let oms = !args.no_oms && can_list(signer, terminal);
+            let name = model_name(&args.directory);
+            referrers = sign(&*store, &artifact, signer, oms.then_some(name.as_str())).await?;
+        }
+        referrers.extend(training::attach(&*store, &artifact, claims, signer).await?);
     }
-    if let Some(tag) = args.reference.tag() {
+    if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;
     }
+    report(&args, &artifact, &pushed, referrers)
+}
+
+impl PushArgs {
+    /// Whether anything is to be signed.
+    fn signs(&self) -> bool {
+        self.sign || self.training.is_given() || !self.attest.is_empty()
+    }
+
+    /// Reads the run file, and everything that it names.
+    async fn training(
+        &self,
+        stores: &Stores,
+        options: &PushOptions,
+        terminal: &Terminal,
+    ) -> Result<Option<Training>> {
+        let place = Place {
+            location: self.reference.location(),
+            registry: &self.registry,
+            stores,
+        };
+        let memory = options.memory.as_ref();
+        self.training.prepare(&place, memory, terminal).await
+    }
+}
+
+/// Refuses flags that would not do what they seem to.
+fn check_flags(args: &PushArgs) -> Result<()> {
+    if args.reference.digest().is_some() {
+        return Err(
+            Error::new(Reason::Usage, "`push` takes a tag, not a digest")
+                .hint("the digest follows from the content; it is printed afterwards"),
+        );
+    }
+    let signs = args.signs();
+    // A required signature may be by `--key` too, but not by whoever signs now.
+    let asks_key = args.gate.require_signature && args.signing.key().is_some();
+    if args.signing.is_given() && !signs && !asks_key {
+        let message = "it is said who signs, but nothing is to be signed";
+        return Err(Error::new(Reason::Usage, message)
+            .hint("add `--sign`, `--training-run FILE` or `--attest TYPE=FILE`"));
+    }
+    Ok(())
+}
+
+/// Returns how to push, without a gate yet.
+fn options(args: &PushArgs, terminal: &Terminal) -> Result<PushOptions> {
+    let annotations = args.annotation.iter().cloned();
+    Ok(PushOptions {
+        pack: PackOptions {
+            selection: Selection {
+                include: args.include.clone(),
+                exclude: args.exclude.clone(),
+            },
+            annotations: annotations.collect::<Annotations>(),
+            created: environment::source_date()?,
+        },
+        concurrency: args.concurrency.count(),
+        memory: memory(args, terminal),
+        tag: args.reference.tag().cloned(),
+        gate: None,
+    })
+}
+
+fn report(
+    args: &PushArgs,
+    artifact: &Artifact,
+    pushed: &modelctl::push::Pushed,
+    referrers: Vec<Attachment>,
+) -> Result<Report, Failure> {
     let reference = artifact.pinned();
     let summary = format!(
         "pushed {}, {} ({} sent, {} there already){}",
@@ -240,20 +295,38 @@ fn attestations(options: &[String]) -> Result<Vec<Claim>> {
     options.iter().map(parse).collect()
 }
 
-async fn sign_and_attest(
+/// Whether `signer` can make model signatures; it is told if not.
+fn can_list(signer: &dyn Signer, terminal: &Terminal) -> bool {
+    let can = modelctl::sign::can_sign_models(signer);
+    if !can {
+        terminal.say("note: model signatures need an ECDSA key; none is attached");
+    }
+    can
+}
+
+/// Returns what the directory is called, wherever it is named from.
+fn model_name(directory: &Path) -> String {
+    let real = std::fs::canonicalize(directory);
+    let name = real.as_ref().ok().and_then(|path| path.file_name());
+    name.and_then(|name| name.to_str())
+        .unwrap_or("model")
+        .to_owned()
+}
+
+/// Signs the artifact and, if the model has a `name`, its files. The artifact comes first: a model
+/// signature alone would make cosign overlook older kinds of signatures.
+async fn sign(
     store: &dyn Store,
     artifact: &Artifact,
-    sign: bool,
-    claims: Vec<Claim>,
     signer: &dyn Signer,
+    name: Option<&str>,
 ) -> Result<Vec<Attachment>> {
     let now = Timestamp::now();
-    let mut attached = Vec::new();
-    if sign {
-        let done =
-            modelctl::attest::sign(store, artifact, serde_json::Map::new(), signer, now).await?;
-        attached.push(attest::attachment(modelctl::statement::SIGNATURE, done));
+    let done = modelctl::attest::sign(store, artifact, serde_json::Map::new(), signer, now).await?;
+    let mut attached = vec![attest::attachment(modelctl::statement::SIGNATURE, done)];
+    if let Some(name) = name {
+        let done = modelctl::attest::sign_model(store, artifact, name, signer, now).await?;
+        attached.push(attest::attachment(modelctl::oms::PREDICATE, done));
     }
-    attached.extend(training::attach(store, artifact, claims, signer).await?);
     Ok(attached)
 }

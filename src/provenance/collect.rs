@@ -21,9 +21,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::digest::Digest;
 use crate::error::Result;
-use crate::model::{Form, ModelFile};
 use crate::pack::Memory;
 use crate::progress::Progress;
 use crate::provenance::dependency::{Dependency, Role};
@@ -105,18 +103,4 @@ async fn environment(run: &Run, facts: &Facts, sources: Sources<'_>) -> Result<V
         found.push(python::dependency(lock));
     }
     Ok(found)
-}
-
-/// Returns the digest of a model's files as a model signature has it: over the digests of the
-/// files, in the order of their names
-/// ([OMS 1.0, section 6.5.1](https://github.com/ossf/model-signing-spec/blob/main/spec/v1.0.md)).
-fn root_of_files(files: &[ModelFile]) -> Option<Digest> {
-    let mut entries = Vec::with_capacity(files.len());
-    for file in files {
-        if file.form != Form::Raw {
-            return None;
-        }
-        entries.push((file.path.to_string(), file.descriptor.digest));
-    }
-    Some(data::root(entries))
 }

@@ -32,7 +32,7 @@ pub const DIRTY: &str = "modelctl_dirty";
 pub const LICENSE: &str = "modelctl_license";
 
 /// The method of a digest over the files of a directory: that of model signatures.
-pub const DIRECTORY_METHOD: &str = "https://model_signing/signature/v1.0";
+pub const DIRECTORY_METHOD: &str = crate::oms::PREDICATE;
 
 /// What a dependency was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,8 +10,9 @@ use crate::key::PublicKey;
 use crate::limits;
 use crate::manifest::Document;
 use crate::model;
+use crate::oms::Contents;
 use crate::policy::{Policy, Requirement};
-use crate::provenance::collect::{Sources, root_of_files};
+use crate::provenance::collect::Sources;
 use crate::provenance::dependency::{Dependency, OMS_ROOT, REFERENCE, Role, VERIFIED_BY};
 use crate::provenance::run::{Base, BaseSource};
 use crate::reference::{Location, Reference};
@@ -103,8 +104,8 @@ fn oms_root(document: &RawDocument) -> Option<String> {
     let Document::Manifest(manifest) = document.document() else {
         return None;
     };
-    let root = root_of_files(&model::files(manifest).ok()?)?;
-    Some(root.to_string())
+    let contents = Contents::of_files("base", &model::files(manifest).ok()?).ok()?;
+    Some(contents.root().to_string())
 }
 
 /// Demands that the holder of `key` signed the artifact.

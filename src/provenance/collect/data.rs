@@ -6,16 +6,17 @@ use std::path::Path;
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::blob::blocking;
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::directory::{Stamp, read_capped};
 use crate::error::{Error, Reason, Result};
 use crate::hashing::Hashers;
 use crate::limits;
-use crate::pack::hash;
+use crate::oms::{Contents, IgnoredPaths, Resource, Serialization};
+use crate::pack::{Opened, hash, open};
 use crate::provenance::collect::{Sources, lists};
 use crate::provenance::dependency::{DIGEST_METHOD, DIRECTORY_METHOD, Dependency, LICENSE, Role};
 use crate::provenance::run::{Data, DataSource};
-use crate::walk::{Selection, walk};
+use crate::walk::{Selection, SourceFile, walk};
 
 /// Hashes data, or reads what it hashes to.
 pub(super) async fn dependency(data: &Data, sources: Sources<'_>) -> Result<Dependency> {
@@ -96,21 +97,39 @@ async fn hash_directory(place: &Path, sources: Sources<'_>) -> Result<Digest> {
     let files = blocking(move || walk(&directory, &Selection::default())).await?;
     let hashers = Hashers::default();
     let digests: Vec<_> = futures_util::stream::iter(&files)
-        .map(|file| hash(file, sources.memory, &hashers, sources.progress))
+        .map(|file| hash_remembered(file, &hashers, sources))
         .buffered(hashers.count())
         .try_collect()
         .await?;
     let names = files.iter().map(|file| file.path().to_string());
-    Ok(root(names.zip(digests).collect()))
+    root(names.zip(digests).collect())
 }
 
-/// Returns the one digest of several files: over their digests, in the order of their names
-/// ([OMS 1.0, section 6.5.1](https://github.com/ossf/model-signing-spec/blob/main/spec/v1.0.md)).
-pub(super) fn root(mut entries: Vec<(String, Digest)>) -> Digest {
-    entries.sort_unstable();
-    let mut hasher = Hasher::default();
-    for (_, digest) in &entries {
-        hasher.update(digest.as_bytes());
+/// Hashes one file of a directory, unless it was hashed before and has not changed.
+async fn hash_remembered(
+    file: &SourceFile,
+    hashers: &Hashers,
+    sources: Sources<'_>,
+) -> Result<Digest> {
+    let Opened { original, key } = open(file).await?;
+    let remembered = sources.memory.and_then(|memory| memory.cache.lookup(&key));
+    if let Some(digest) = remembered {
+        return Ok(digest);
     }
-    hasher.finish()
+    let digest = hash(file, original, hashers, sources.progress).await?;
+    if let Some(memory) = sources.memory {
+        memory.cache.record(key, digest, (memory.clock)());
+    }
+    Ok(digest)
+}
+
+/// Returns the one digest of several files: the root that a model signature on them has.
+pub(super) fn root(entries: Vec<(String, Digest)>) -> Result<Digest> {
+    let serialization = Serialization::of_files(IgnoredPaths::usual());
+    let counts = |(path, _): &(String, Digest)| !serialization.ignored.covers(path);
+    let entries = entries.into_iter().filter(counts);
+    let resources = entries
+        .map(|(path, digest)| Resource::file(&path, digest.as_bytes().to_vec()))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Contents::new("data", serialization, resources)?.root())
 }

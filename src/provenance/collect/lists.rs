@@ -57,7 +57,7 @@ fn dvc(text: &str) -> Result<Listed, &'static str> {
 
 /// Reads lines of a SHA-256, two characters and a name; together they are a directory.
 fn sha256sum(text: &str) -> Result<Listed, &'static str> {
-    let malformed = "has a line that is no SHA-256 and name";
+    let malformed = "has a line that is no SHA-256 and name of a file";
     let mut entries = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let (hex, name) = line.split_once(' ').ok_or(malformed)?;
@@ -75,7 +75,10 @@ fn sha256sum(text: &str) -> Result<Listed, &'static str> {
     if entries.len() < count {
         return Err("lists a file twice");
     }
-    let root = (Digest::ALGORITHM.to_owned(), data::root(entries).hex());
+    let root = (
+        Digest::ALGORITHM.to_owned(),
+        data::root(entries).map_err(|_| malformed)?.hex(),
+    );
     Ok(Listed {
         digest: BTreeMap::from([root]),
         method: DIRECTORY_METHOD,
@@ -116,7 +119,7 @@ mod tests {
         let of = |text: &str| read(text, Path::new("SHA256SUMS"));
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         let text = format!("{}  ./b\n{} *a\n", b.hex(), a.hex());
-        let root = data::root(vec![("a".to_owned(), a), ("b".to_owned(), b)]);
+        let root = data::root(vec![("a".to_owned(), a), ("b".to_owned(), b)]).unwrap();
         assert_eq!(of(&text).unwrap().digest["sha256"], root.hex());
         for bad in [
             String::new(),

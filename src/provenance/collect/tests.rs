@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
+use crate::digest::Digest;
 use crate::error::Reason;
 use crate::progress::Silent;
 use crate::provenance::dependency::{DIGEST_METHOD, DIRECTORY_METHOD};
