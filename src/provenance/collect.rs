@@ -25,6 +25,7 @@ use crate::error::Result;
 use crate::pack::Memory;
 use crate::progress::Progress;
 use crate::provenance::dependency::{Dependency, Role};
+use crate::provenance::facts::PACKAGES;
 use crate::provenance::{Facts, Run};
 use crate::reference::Location;
 use crate::store::SharedStore;
@@ -89,7 +90,7 @@ pub async fn dependencies(
 }
 
 /// Returns the image and the packages that a run was made with. Packages that were found count only
-/// where no lock file was named.
+/// where no lock file was named, and they are those of the run's Python.
 async fn environment(run: &Run, facts: &Facts, sources: Sources<'_>) -> Result<Vec<Dependency>> {
     let mut found = Vec::new();
     if let Some(image) = &run.environment.image {
@@ -99,7 +100,11 @@ async fn environment(run: &Run, facts: &Facts, sources: Sources<'_>) -> Result<V
         let digest = data::hash_file(&sources.directory.join(lock), sources).await?;
         let name = lock.file_name().and_then(OsStr::to_str).unwrap_or("lock");
         found.push(Dependency::new(Role::TrainingEnvironment, name).hashed(&digest));
-    } else if let Some(lock) = facts.python.lock() {
+    } else if let Some(lock) = facts
+        .python
+        .lock()
+        .filter(|_| run.collected.contains(PACKAGES))
+    {
         found.push(python::dependency(lock));
     }
     Ok(found)

@@ -34,6 +34,9 @@ pub const LICENSE: &str = "modelctl_license";
 /// The method of a digest over the files of a directory: that of model signatures.
 pub const DIRECTORY_METHOD: &str = crate::oms::PREDICATE;
 
+/// The name of the list of packages that was found.
+pub const PYTHON_PACKAGES: &str = "python-packages";
+
 /// What a dependency was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::predicate::{SLSA_PROVENANCE_V1, TEST_RESULT};
-use crate::provenance::dependency::{DIRTY, REFERENCE, ROLE, Role};
+use crate::provenance::dependency::{DIRTY, PYTHON_PACKAGES, REFERENCE, ROLE, Role};
 use crate::provenance::evaluation::METRICS;
 use crate::provenance::slsa::{COLLECTED, ENVIRONMENT};
 use crate::statement::Statement;
@@ -206,7 +206,14 @@ impl Stated {
         let standing = |prefix: &str| {
             let collected = internal[COLLECTED].as_array().into_iter().flatten();
             let mut collected = collected.filter_map(Value::as_str);
-            match collected.any(|name| name.starts_with(prefix)) {
+            let is_meant = |name: &str| match prefix {
+                // The table `[environment]`; images and packages have rows of their own.
+                "environment." => ["python", "frameworks", "accelerator", "host"]
+                    .iter()
+                    .any(|field| name.strip_prefix(prefix) == Some(field)),
+                prefix => name.starts_with(prefix),
+            };
+            match collected.any(is_meant) {
                 true => Standing::Collected,
                 false => Standing::Claimed,
             }
@@ -268,7 +275,10 @@ fn field_of(dependency: &Value) -> Option<(Field, &'static str)> {
         }
         Some(Role::TrainingData) => (Field::TrainingDataHash, "data."),
         Some(Role::BaseModel | Role::Adapter | Role::Teacher) => (Field::BaseModelHash, "base."),
-        Some(Role::TrainingEnvironment) => (Field::TrainingEnvironment, "environment."),
+        Some(Role::TrainingEnvironment) => match dependency["name"] == PYTHON_PACKAGES {
+            true => (Field::TrainingEnvironment, "environment.packages"),
+            false => (Field::TrainingEnvironment, "environment.image"),
+        },
         Some(Role::ValidationData | Role::EvaluationData) | None => return None,
     })
 }

@@ -90,6 +90,9 @@ const FRAMEWORKS: [&str; 24] = [
     "xgboost",
 ];
 
+/// What is remembered as collected when the packages that were found are the run's.
+pub(super) const PACKAGES: &str = "environment.packages";
+
 impl PythonFacts {
     /// Returns the packages as a lock file has them: one a line, in the order of names.
     pub fn lock(&self) -> Option<String> {
@@ -126,6 +129,10 @@ impl Run {
             |run| &mut run.environment.python,
             python,
         );
+        // The packages of another Python than the run's say nothing about the run.
+        let is_same_python = self.environment.python == facts.python.version;
+        let has_packages = self.environment.lock.is_none() && !facts.python.packages.is_empty();
+        self.mark(PACKAGES, is_same_python && has_packages);
         let host = pipeline.host.clone().or_else(|| facts.host.clone());
         self.fill("environment.host", |run| &mut run.environment.host, &host);
         let image = pipeline.image.as_ref().and_then(|image| image.parse().ok());
@@ -239,6 +246,7 @@ mod tests {
             "code.dirty",
             "code.repository",
             "environment.frameworks",
+            "environment.packages",
             "environment.python",
             "run.builder",
         ];
@@ -259,6 +267,7 @@ mod tests {
         // Another commit: what is known of the one that is checked out says nothing about it.
         assert_eq!((run.code.repository, run.code.dirty), (None, None));
         assert!(!run.collected.contains("run.builder"));
+        assert!(!run.collected.contains(PACKAGES));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use crate::digest::Digest;
 use crate::provenance::collect::program;
-use crate::provenance::dependency::{Dependency, Role};
+use crate::provenance::dependency::{Dependency, PYTHON_PACKAGES, Role};
 use crate::provenance::facts::PythonFacts;
 
 /// The largest list that is put into the statement itself, and not its digest alone.
@@ -58,7 +58,7 @@ fn is_plain(word: &str) -> bool {
 /// Returns the list of packages as a dependency.
 pub(super) fn dependency(lock: String) -> Dependency {
     let digest = Digest::of(lock.as_bytes());
-    let mut found = Dependency::new(Role::TrainingEnvironment, "python-packages").hashed(&digest);
+    let mut found = Dependency::new(Role::TrainingEnvironment, PYTHON_PACKAGES).hashed(&digest);
     found.media_type = Some("text/plain".to_owned());
     found.content = (lock.len() <= INLINE).then(|| lock.into_bytes());
     found
