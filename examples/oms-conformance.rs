@@ -13,13 +13,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, ValueEnum};
+use jiff::Timestamp;
+use modelctl::certificate::Certificate;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::key::PublicKey;
 use modelctl::model_signature::{self, Symlinks, TreeOptions, Unsigned, VerifyOptions};
 use modelctl::oms::IgnoredPaths;
 use modelctl::policy::{Policy, Requirement};
 use modelctl::progress::silent;
+use modelctl::referrer::RawBundle;
+use modelctl::sign::Signer;
+use modelctl::sign::certificate::CertificateSigner;
 use modelctl::sign::key::{KeySigner, Password, PrivateKey};
+use modelctl::trust::pki::{Pki, Signers};
 use modelctl::trust::{Authority, TrustRoot};
 use modelctl::unpack::Existing;
 
@@ -99,26 +105,44 @@ async fn main() -> ExitCode {
 }
 
 async fn sign(args: &SignArgs) -> Result<()> {
-    let signer = match (args.model.method, &args.private_key) {
-        (Method::Key, Some(path)) => KeySigner::new(path.display().to_string(), private_key(path)?),
-        (Method::Key, None) => return Err(usage("`--private-key` is missing")),
-        (Method::Certificate | Method::Sigstore, _) => return Err(unsupported()),
-    };
+    let signer = signer(args)?;
     let tree = tree(&args.model, &args.output_bundle)?;
-    let bundle = model_signature::sign(&args.model.model_path, &tree, &signer, silent()).await?;
+    let bundle = model_signature::sign(&args.model.model_path, &tree, &*signer, silent()).await?;
     model_signature::write(&args.output_bundle, &bundle, Existing::Replace)
 }
 
+fn signer(args: &SignArgs) -> Result<Box<dyn Signer>> {
+    let Some(path) = &args.private_key else {
+        return Err(usage("`--private-key` is missing"));
+    };
+    let key = private_key(path)?;
+    let public = key.public_key().clone();
+    let signer = Box::new(KeySigner::new(path.display().to_string(), key));
+    match (args.model.method, &args.signing_cert) {
+        (Method::Key, _) => Ok(signer),
+        (Method::Certificate, Some(path)) => {
+            let certificate = Certificate::from_pem(&read(path)?, &path.display().to_string())?;
+            let now = Timestamp::now();
+            let signer = CertificateSigner::new(signer, &public, certificate, now)?;
+            Ok(Box::new(signer.with_intermediates(chain(&args.model)?)))
+        }
+        (Method::Certificate, None) => Err(usage("`--signing-cert` is missing")),
+        (Method::Sigstore, _) => Err(unsupported()),
+    }
+}
+
 async fn verify(args: &VerifyArgs) -> Result<()> {
+    let bundles = model_signature::read(&args.bundle)?;
     let authority = match (args.model.method, &args.public_key) {
         (Method::Key, Some(path)) => {
             let key = PublicKey::from_pem(&read(path)?, &path.display().to_string())?;
-            Authority::key("the key", key)
+            vec![Authority::key("the key", key)]
         }
         (Method::Key, None) => return Err(usage("`--public-key` is missing")),
-        (Method::Certificate | Method::Sigstore, _) => return Err(unsupported()),
+        (Method::Certificate, _) => authorities(&bundles, chain(&args.model)?)?,
+        (Method::Sigstore, _) => return Err(unsupported()),
     };
-    let trust = TrustRoot::new([authority])?;
+    let trust = TrustRoot::new(authority)?;
     let options = VerifyOptions {
         tree: tree(&args.model, &args.bundle)?,
         unsigned: match args.ignore_unsigned_files {
@@ -126,12 +150,44 @@ async fn verify(args: &VerifyArgs) -> Result<()> {
             false => Unsigned::Refuse,
         },
     };
-    let bundles = model_signature::read(&args.bundle)?;
     let model = &args.model.model_path;
     let policy = Policy::new([Requirement::ModelSignature])?;
     let found =
         model_signature::verify(model, bundles, &trust, &policy, &options, silent()).await?;
     found.admit().map(drop)
+}
+
+/// Returns trust in whomever `roots` certify. The protocol names no signer, and this library trusts
+/// no authority for everyone that it certifies; so the bundle's own signer is who is meant.
+fn authorities(bundles: &[RawBundle], roots: Vec<Certificate>) -> Result<Vec<Authority>> {
+    let now = Timestamp::now();
+    let mut authorities = Vec::new();
+    for raw in bundles {
+        let Some(leaf) = raw.bundle()?.material().signing_certificate().cloned() else {
+            return Err(usage("the bundle is not by the holder of a certificate"));
+        };
+        let leaf = Certificate::from_der(&leaf.raw_bytes)?;
+        if roots.contains(&leaf) {
+            authorities.push(Authority::pki("the certificate", Pki::pinned(leaf, now)));
+            continue;
+        }
+        let signers = Signers {
+            certificates: vec![leaf.fingerprint()],
+            ..Signers::default()
+        };
+        let pki = Pki::with_roots(roots.clone(), signers, now)?;
+        authorities.push(Authority::pki("the authority", pki));
+    }
+    Ok(authorities)
+}
+
+fn chain(args: &ModelArgs) -> Result<Vec<Certificate>> {
+    let mut certificates = Vec::new();
+    for path in &args.cert_chain {
+        let what = path.display().to_string();
+        certificates.extend(Certificate::all_from_pem(&read(path)?, &what)?);
+    }
+    Ok(certificates)
 }
 
 /// Returns which files are the model's; the suite names what is left out by absolute paths.
@@ -165,6 +221,6 @@ fn usage(message: &str) -> Error {
 }
 
 fn unsupported() -> Error {
-    let message = "certificates and keyless signatures are not supported by this version";
+    let message = "keyless signatures need a root of trust, which the protocol does not name";
     Error::new(Reason::BundleUnsupported, message)
 }

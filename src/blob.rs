@@ -21,11 +21,13 @@ use crate::limits;
 use crate::manifest::Descriptor;
 use crate::progress::Meter;
 use crate::sink::Sink;
+use crate::writer::Writer;
 
 /// Bytes as they come, unchecked: what a store makes a [`Blob`] from.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 
-/// Pieces between a network task and the disk thread: enough to overlap, few enough to stay flat.
+/// Pieces between a thread that reads a file and a network task: enough to overlap, few enough to
+/// stay flat.
 const PIECES_IN_FLIGHT: usize = 4;
 
 /// Compares bytes, as they pass, with the size and digest they should have.
@@ -91,7 +93,7 @@ impl Check {
     }
 
     /// Ends the check: size and digest must both be right.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(self) -> Result<Proven> {
         if self.seen != self.size {
             let message = format!(
                 "{} ends after {} of {} bytes",
@@ -105,7 +107,24 @@ impl Check {
             return Err(Error::new(Reason::DigestMismatch, message)
                 .hint("the content was altered or damaged where it is stored; nothing was used"));
         }
-        Ok(())
+        Ok(Proven {
+            digest: self.digest,
+            size: self.size,
+        })
+    }
+}
+
+/// Says that content with this digest and size was seen whole. Only a [`Check`] can say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proven {
+    digest: Digest,
+    size: u64,
+}
+
+impl Proven {
+    /// Whether the content is what `descriptor` describes.
+    pub fn is_of(&self, descriptor: &Descriptor) -> bool {
+        (self.digest, self.size) == (descriptor.digest, descriptor.size)
     }
 }
 
@@ -197,48 +216,23 @@ impl Blob {
         Ok(bytes.into())
     }
 
-    /// Writes everything into `file`, from its beginning, hashing on the same thread that writes;
-    /// `meter` counts the bytes.
-    pub async fn into_file(self, file: File, meter: Box<dyn Meter>) -> Result<()> {
+    /// Writes everything into `file`, at the places it belongs to, hashing on the same thread that
+    /// writes; `meter` counts the bytes.
+    pub async fn into_file(
+        self,
+        file: impl Into<Arc<File>>,
+        meter: Box<dyn Meter>,
+    ) -> Result<Proven> {
         let Self {
             check, mut body, ..
         } = self;
-        let (sender, mut pieces) = mpsc::channel::<Bytes>(PIECES_IN_FLIGHT);
-        let writer = tokio::task::spawn_blocking(move || {
-            let mut sink = Sink::new(Arc::new(file), check)?;
-            while let Some(piece) = pieces.blocking_recv() {
-                sink.take(&piece)?;
-                // Whoever is told that bytes came, and then gives up, finds them in the file.
-                if pieces.is_empty() {
-                    sink.flush()?;
-                }
-                meter.advance(piece.len() as u64);
-            }
-            sink.into_check()
-        });
-        let mut failure = None;
-        loop {
-            // A closed channel means that the writer failed; its error is the one to tell, and a
-            // peer that sends nothing must not delay it.
-            let piece = tokio::select! {
-                piece = body.next() => piece,
-                () = sender.closed() => break,
-            };
-            match piece {
-                Some(Ok(piece)) => drop(sender.send(piece).await),
-                Some(Err(error)) => {
-                    failure = Some(error);
-                    break;
-                }
-                None => break,
-            }
-        }
-        drop(sender);
-        let check = join(writer).await?;
-        match failure {
-            Some(error) => Err(error),
-            None => check.finish(),
-        }
+        let file = file.into();
+        let mut writer = Writer::new(move || Sink::new(file, check), meter.into());
+        let poured = writer.pour(&mut body).await;
+        // Even after a failure: the thread must not write any more when the file is used again.
+        let check = writer.finish().await;
+        poured?;
+        check?.finish()
     }
 
     /// Returns the bytes as a stream for a receiver that must compare the digest itself, as a

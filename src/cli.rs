@@ -4,6 +4,7 @@
 //! library and returns a [`Report`]. Nothing below this module sees a flag.
 
 mod attest;
+mod cache;
 mod certificates;
 mod completions;
 mod copy;
@@ -108,6 +109,7 @@ enum Command {
     Copy(copy::CopyArgs),
     List(list::ListArgs),
     Tag(tag::TagArgs),
+    Cache(cache::CacheArgs),
     Login(login::LoginArgs),
     Logout(logout::LogoutArgs),
     GenerateKeyPair(generate_key_pair::GenerateKeyPairArgs),
@@ -129,6 +131,7 @@ impl Command {
             Self::Copy(_) => "copy",
             Self::List(_) => "list",
             Self::Tag(_) => "tag",
+            Self::Cache(args) => args.name(),
             Self::Login(_) => "login",
             Self::Logout(_) => "logout",
             Self::GenerateKeyPair(_) => "generate-key-pair",
@@ -149,6 +152,7 @@ impl Command {
             Self::Copy(args) => copy::run(args, terminal).await,
             Self::List(args) => list::run(args, terminal).await,
             Self::Tag(args) => tag::run(args, terminal).await,
+            Self::Cache(args) => cache::run(args).await,
             Self::Login(args) => login::run(args, terminal).await,
             Self::Logout(args) => logout::run(args, terminal).await,
             Self::GenerateKeyPair(args) => generate_key_pair::run(args, terminal),

@@ -116,6 +116,12 @@ impl Stamp {
             inode: status.ino(),
         })
     }
+
+    /// Whether the two differ at most in the change time, which making and removing hard links
+    /// changes too. An edit that keeps the size and puts the modification time back goes unnoticed.
+    pub fn same_but_for_links(&self, other: &Self) -> bool {
+        (self.inode, self.size, self.mtime_ns) == (other.inode, other.size, other.mtime_ns)
+    }
 }
 
 impl Directory {

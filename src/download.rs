@@ -2,7 +2,7 @@
 //! connections where one is slow.
 //!
 //! Whatever way the bytes come, all of them pass one [`Check`] in their order, on the thread that
-//! writes them (`sink`). `front` is what feeds it: a stream from where it is, opened again when it
+//! writes them ([`Writer`]). `front` is what feeds it: a stream from where it is, opened again when it
 //! breaks. When that stream is slow, helpers (`lane`) put later segments into the file, which the
 //! front then reads from there; who has which is written on a `board`.
 //!
@@ -14,7 +14,6 @@ mod board;
 mod body;
 mod front;
 mod lane;
-mod sink;
 mod tries;
 
 use std::fs::File;
@@ -26,17 +25,17 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub use self::tries::Retry;
 
 use self::front::{Fetched, Front};
-use self::sink::Sink;
 use self::tries::Tries;
-use crate::blob::{Check, blocking};
+use crate::blob::{Check, Proven, blocking};
 use crate::error::{Error, Reason, Result};
 use crate::manifest::Descriptor;
 use crate::progress::{Meter, Progress};
 use crate::reference::Location;
-use crate::sink::{Io, Shared};
+use crate::sink::{Io, Shared, Sink};
 use crate::store::Store;
+use crate::writer::Writer;
 
-/// Pieces between the network and a thread that writes: enough to overlap, few enough to stay flat.
+/// Pieces between a helper and the thread that writes for it.
 const PIECES_IN_FLIGHT: usize = 2;
 
 /// Where a download begins.
@@ -108,26 +107,26 @@ impl Downloads {
         }
     }
 
-    /// Fetches `blob` into `file`, which must be readable too, and returns it when it is complete
-    /// and right. `meter` counts the bytes that were hashed.
+    /// Fetches `blob` into `file`, which must be readable too, and returns when it is complete and
+    /// right. `meter` counts the bytes that were hashed.
     ///
     /// Nothing is written beyond the declared size, and nothing after this has returned.
     pub async fn download(
         &self,
         store: &dyn Store,
         blob: &Descriptor,
-        file: File,
+        file: impl Into<Arc<File>>,
         start: Start,
         meter: Box<dyn Meter>,
-    ) -> Result<File> {
-        let transfer = Transfer::new(self, store, blob, &file)?;
+    ) -> Result<Proven> {
+        let transfer = Transfer::new(self, store, blob, file.into());
         let meter: Arc<dyn Meter> = meter.into();
         let mut check = transfer.check(start)?;
         let mut tries = Tries::new(self.retry, check.seen());
         let mut once_more = true;
         loop {
             let error = match self.attempt(&transfer, check, &mut tries, &meter).await {
-                Ok(()) => return Ok(file),
+                Ok(proven) => return Ok(proven),
                 Err(error) if is_mismatch(&error) && !tries.is_over() => error,
                 Err(error) => return Err(error),
             };
@@ -149,11 +148,12 @@ impl Downloads {
         check: Check,
         tries: &mut Tries,
         meter: &Arc<dyn Meter>,
-    ) -> Result<()> {
+    ) -> Result<Proven> {
         let position = check.seen();
         let file = Arc::clone(&transfer.file);
-        let sink = Sink::new(file, check, Arc::clone(meter), self.sinks.clone());
-        let mut front = Front::new(transfer, sink, position, tries);
+        let (sinks, meter) = (self.sinks.clone(), Arc::clone(meter));
+        let writer = Writer::new(move || Sink::among(file, check, &sinks), meter);
+        let mut front = Front::new(transfer, writer, position, tries);
         let fetched = self.fetch(transfer, &mut front).await;
         // Even after a failure: the thread must not write any more when the file is used again.
         let checked = front.finish().await;
@@ -199,20 +199,16 @@ impl<'a> Transfer<'a> {
         downloads: &'a Downloads,
         store: &'a dyn Store,
         blob: &'a Descriptor,
-        file: &File,
-    ) -> Result<Self> {
-        let what = format!("the blob {}@{}", store.location(), blob.digest);
-        let file = file
-            .try_clone()
-            .map_err(|error| Error::io("open", &what, error))?;
-        Ok(Self {
+        file: Arc<File>,
+    ) -> Self {
+        Self {
             store,
             blob,
-            what,
-            file: Arc::new(file),
+            what: format!("the blob {}@{}", store.location(), blob.digest),
+            file,
             retry: downloads.retry,
             progress: &*downloads.progress,
-        })
+        }
     }
 
     /// Returns the check of all of the blob's bytes.

@@ -22,7 +22,7 @@ use crate::model::{self, Form};
 use crate::path::{RESERVED, SafePath};
 use crate::policy::{Policy, Verdict};
 use crate::progress::Progress;
-use crate::receipt::{Kept, Receipt};
+use crate::receipt::{InstalledFile, Kept, Receipt};
 use crate::reference::Reference;
 use crate::store::RawDocument;
 use crate::trust::TrustRoot;
@@ -56,7 +56,7 @@ pub struct Installed {
 struct Expected {
     digest: Digest,
     size: u64,
-    stamp: Stamp,
+    installed: InstalledFile,
 }
 
 /// What was found to be right.
@@ -231,7 +231,7 @@ impl Installed {
         if stamp.size != expected.size {
             return Ok((differs(Change::Size), 0));
         }
-        if depth == Depth::Quick && stamp == expected.stamp {
+        if depth == Depth::Quick && expected.installed.is_unchanged(&stamp) {
             return Ok((None, 0));
         }
         let meter = progress.begin("verify", path.as_str(), stamp.size);
@@ -267,7 +267,7 @@ fn expected(kept: &Kept) -> Result<(BTreeMap<SafePath, Expected>, usize)> {
         let file = Expected {
             digest: file.descriptor.digest,
             size: file.descriptor.size,
-            stamp: installed.stamp,
+            installed: installed.clone(),
         };
         expected.insert(path.clone(), file);
     }

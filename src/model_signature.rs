@@ -26,7 +26,7 @@ use crate::path::RESERVED;
 use crate::policy::{Policy, Verdict};
 use crate::progress::Progress;
 use crate::referrer::RawBundle;
-use crate::sign::{Signer, sign_statement};
+use crate::sign::{Signer, sign_written};
 use crate::statement::Statement;
 use crate::trust::TrustRoot;
 use crate::verify::{Verified, admitted, authenticate, refusal};
@@ -106,7 +106,8 @@ pub async fn sign(
     progress: Arc<dyn Progress>,
 ) -> Result<Bundle> {
     let contents = list(directory, options, progress).await?;
-    sign_statement(&contents.to_statement(), signer).await
+    let statement = contents.to_statement().to_bytes()?;
+    sign_written(&statement, signer).await
 }
 
 /// Returns what the directory is called, wherever it is named from (OMS 1.0, section 6.5).
@@ -247,7 +248,7 @@ async fn compare(
     not_covered.extend(empty);
     let count = files.len();
     let listing = Listing::new(root, contents.serialization(), Arc::clone(progress));
-    check_digests(path, &contents, listing.resources(files).await?)?;
+    check_digests(path, &contents, &listing.resources(files).await?)?;
     Ok((Coverage::new(not_covered), count))
 }
 
@@ -339,26 +340,17 @@ fn check_names(
     Ok((known, empty))
 }
 
-/// Refuses files whose content is not what is listed.
-fn check_digests(path: &Path, contents: &Contents, found: Vec<Resource>) -> Result<()> {
-    let by_name = |resources: &[Resource]| -> BTreeMap<String, Vec<u8>> {
-        let resources = resources.iter();
-        resources.map(|r| (r.name(), r.digest().to_vec())).collect()
-    };
-    let (listed, found) = (by_name(contents.resources()), by_name(&found));
-    let changed: BTreeSet<&str> = contents
-        .resources()
-        .iter()
-        .filter(|resource| found.get(&resource.name()) != listed.get(&resource.name()))
-        .map(Resource::path)
-        .collect();
-    let grown = found.len() > listed.len();
-    if changed.is_empty() && grown {
-        return Err(Error::new(
-            Reason::FilesMismatch,
-            format!("`{}` has more content than was signed", path.display()),
-        ));
+/// Refuses files whose content is not what is listed: every part, and no more parts.
+fn check_digests(path: &Path, contents: &Contents, found: &[Resource]) -> Result<()> {
+    // Lists are long, so they are compared where they stand.
+    let mut unlisted: BTreeMap<_, _> = found.iter().map(|r| (r.key(), r)).collect();
+    let mut changed = BTreeSet::new();
+    for listed in contents.resources() {
+        if unlisted.remove(&listed.key()) != Some(listed) {
+            changed.insert(listed.path());
+        }
     }
+    changed.extend(unlisted.into_values().map(Resource::path));
     let changed = changed.into_iter().map(str::to_owned);
     refuse(path, changed.map(Difference::Content).collect())
 }

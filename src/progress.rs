@@ -21,6 +21,16 @@ pub trait Meter: Send + Sync {
     fn reset(&self) {}
 }
 
+impl<M: Meter + ?Sized> Meter for Arc<M> {
+    fn advance(&self, bytes: u64) {
+        (**self).advance(bytes);
+    }
+
+    fn reset(&self) {
+        (**self).reset();
+    }
+}
+
 /// Progress that nobody looks at.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;

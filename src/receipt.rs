@@ -6,6 +6,7 @@
 //! own, and the bundles are judged again under today's keys ([`crate::installed`]).
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -107,6 +108,38 @@ pub struct InstalledFile {
     pub path: SafePath,
     /// What will differ when it is changed.
     pub stamp: Stamp,
+    /// What it shares with other files.
+    #[serde(default, skip_serializing_if = "Sharing::is_nothing")]
+    pub sharing: Sharing,
+}
+
+/// What an installed file shares with others, which decides what its stamp can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Sharing {
+    /// Nothing that shows in its stamp.
+    #[default]
+    Nothing,
+    /// It is one file with a blob of the content store: further pulls make links to it, and
+    /// removing models removes some, which changes its change time.
+    HardLinked,
+}
+
+impl Sharing {
+    fn is_nothing(&self) -> bool {
+        *self == Self::Nothing
+    }
+}
+
+impl InstalledFile {
+    /// Whether a file with this stamp is, as far as can be told without reading it, what was
+    /// installed.
+    pub fn is_unchanged(&self, now: &Stamp) -> bool {
+        match self.sharing {
+            Sharing::Nothing => self.stamp == *now,
+            Sharing::HardLinked => self.stamp.same_but_for_links(now),
+        }
+    }
 }
 
 /// Everything that a pulled directory keeps about itself, checked against itself.
@@ -168,19 +201,30 @@ impl Kept {
         })
     }
 
-    /// Writes everything below `root`, durably; the directories must be there.
-    pub(crate) fn write(&self, root: &Directory) -> Result<()> {
-        write(root, MANIFEST, self.document.bytes())?;
+    /// Writes everything below `root`, where the directories must be there, and lets `settle` see
+    /// each file.
+    pub(crate) fn write(
+        &self,
+        root: &Directory,
+        settle: impl Fn(&File, &Path) -> Result<()>,
+    ) -> Result<()> {
+        let write = |path: &str, bytes: &[u8]| {
+            let (mut file, place) = (root.create_file(path)?, root.path().join(path));
+            let written = file.write_all(bytes);
+            written.map_err(|error| Error::io("write", &place, error))?;
+            settle(&file, &place)
+        };
+        write(MANIFEST, self.document.bytes())?;
         let mut seen = BTreeSet::new();
         for raw in self.bundles.iter().filter(|raw| seen.insert(raw.digest())) {
-            write(root, &bundle_path(&raw.digest()), raw.bytes())?;
+            write(&bundle_path(&raw.digest()), raw.bytes())?;
         }
         if let Some(raw) = &self.model_signature {
-            write(root, MODEL_SIGNATURE, raw.bytes())?;
+            write(MODEL_SIGNATURE, raw.bytes())?;
         }
         let text = serde_json::to_vec_pretty(&self.receipt)
             .map_err(|e| Error::new(Reason::Internal, "cannot write a receipt").because(e))?;
-        write(root, RECEIPT, &text)
+        write(RECEIPT, &text)
     }
 
     /// Reads what the directory `root` keeps.
@@ -266,13 +310,6 @@ fn bundle_file(digest: &Digest) -> String {
 
 fn bundle_path(digest: &Digest) -> String {
     format!("{BUNDLES}/{}.sigstore.json", digest.hex())
-}
-
-fn write(root: &Directory, path: &str, bytes: &[u8]) -> Result<()> {
-    let mut file = root.create_file(path)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(|error| Error::io("write", root.path().join(path), error))
 }
 
 fn missing(place: &Path) -> Error {

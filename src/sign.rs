@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::bundle::{
-    Bundle, Material, PublicKeyHint, RawCertificate, RawChain, pre_authentication_encoding,
+    Bundle, IN_TOTO, Material, PublicKeyHint, RawCertificate, RawChain, pre_authentication_encoding,
 };
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
@@ -166,17 +166,19 @@ pub async fn sign_statement(statement: &Statement, signer: &dyn Signer) -> Resul
 
 /// Signs a statement as it is written, and verifies that as [`sign_statement`] does.
 pub async fn sign_written(statement: &[u8], signer: &dyn Signer) -> Result<Bundle> {
-    let expected = Statement::parse(statement)?;
-    let message = pre_authentication_encoding(crate::bundle::IN_TOTO, statement);
-    let (signature, material) = signer.sign(&message).await?;
-    let material = match oms::is_model_signature(&expected.predicate_type) {
+    // Lists of files make long statements: no copy of one lives longer than it is needed.
+    let predicate_type = Statement::parse(statement)?.predicate_type;
+    let (signature, material) = signer
+        .sign(&pre_authentication_encoding(IN_TOTO, statement))
+        .await?;
+    let material = match oms::is_model_signature(&predicate_type) {
         true => model_signing_material(material, signer)?,
         false => material,
     };
     let bundle = Bundle::new(statement, &signature, material);
     let reread = Bundle::parse(&bundle.to_bytes()?)?;
-    let found = signer.trust()?.authenticate(&reread).map_err(unverified)?;
-    if *found.statement() != expected {
+    signer.trust()?.authenticate(&reread).map_err(unverified)?;
+    if reread.envelope()?.unverified_payload() != statement {
         return Err(Error::new(
             Reason::Internal,
             "the signer signed another statement",

@@ -22,6 +22,9 @@ use crate::buffer::Buffer;
 use crate::error::{Error, Reason, Result};
 use crate::limits;
 
+/// What is written at once anyway.
+const ONE_WRITE: u64 = limits::WRITE as u64;
+
 /// Content smaller than this is hashed alone and through the page cache: meeting others and opening
 /// the file twice would cost more than they save.
 const LARGE: u64 = 16 << 20;
@@ -82,7 +85,8 @@ impl Sink {
     fn reserve(file: &File, check: &Check) -> Result<()> {
         let (offset, left) = (check.seen(), check.left());
         let reserved = match left {
-            0 => Ok(()),
+            // The one write will tell as early.
+            0..=ONE_WRITE => Ok(()),
             _ => fallocate(file, FallocateFlags::KEEP_SIZE, offset, left),
         };
         if let Err(Errno::NOSPC | Errno::DQUOT) = reserved {
@@ -176,6 +180,11 @@ impl Sink {
         *hasher = done.hasher;
         self.buffer = done.buffer;
         Ok(())
+    }
+
+    /// Returns how many bytes of the content are hashed and in the file.
+    pub fn written(&self) -> u64 {
+        self.check.seen()
     }
 
     /// Returns the check of everything that was taken, once all of it is written.

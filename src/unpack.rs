@@ -2,28 +2,36 @@
 //!
 //! Everything that can be refused is refused before a byte is fetched: what the manifest claims,
 //! the target, the room on the disk. Files are then written into a directory beside the target that
-//! nobody else knows, each checked as it arrives, and one rename puts the whole in place. So the
+//! nobody else knows, each checked as it arrives, or taken from a [content store](ContentStore) if
+//! an earlier pull brought it; and one rename puts the whole in place. So the
 //! target is absent, the whole old model or the whole new one, whenever anyone looks and however
 //! the pull ends.
 
+mod arrival;
+mod delivery;
+mod durability;
+mod shelf;
 mod staging;
 mod target;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use crate::blob::blocking;
-use crate::directory::{Directory, Stamp};
-use crate::download::{Downloads, Retry, Spread, Start};
+use crate::content_store::{ContentStore, Link};
+use crate::download::{Downloads, Retry, Spread};
 use crate::error::{Error, Reason, Result};
 use crate::model::{Form, ModelFile, files};
 use crate::progress::Progress;
-use crate::receipt::{BUNDLES, InstalledFile, Kept};
+use crate::receipt::{BUNDLES, Kept};
 use crate::sink::Io;
 use crate::store::Store;
+use crate::unpack::delivery::Delivery;
+use crate::unpack::durability::Durability;
+use crate::unpack::shelf::Shelf;
 use crate::unpack::staging::{Staging, sweep};
 use crate::unpack::target::Target;
 use crate::verify::{Artifact, Verified};
@@ -50,6 +58,8 @@ pub struct PullOptions {
     pub existing: Existing,
     /// Files fetched at once.
     pub concurrency: usize,
+    /// Where blobs are kept between pulls; without it every file is fetched.
+    pub cache: Option<Cache>,
     /// How large files are written; if not said, as [suits](Io::suiting) their size.
     pub io: Option<Io>,
     /// Patience with connections that break.
@@ -58,6 +68,17 @@ pub struct PullOptions {
     pub tool_version: String,
     /// The present time, for the receipt.
     pub now: Timestamp,
+}
+
+/// A content store that a pull takes from and adds to.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// The store. Whatever is wrong with it, a pull goes on without it.
+    pub content: ContentStore,
+    /// How installed files may share their bytes with it. Where they can share none (another file
+    /// system), what is in the store is copied, and what is fetched is not kept, as it would have
+    /// to be written twice.
+    pub link: Link,
 }
 
 /// What a pull came to.
@@ -69,6 +90,10 @@ pub struct Pulled {
     pub files: usize,
     /// The bytes of these files.
     pub bytes: u64,
+    /// The files that were on this machine already.
+    pub reused_files: usize,
+    /// The bytes that were on this machine already; the others were fetched.
+    pub reused_bytes: u64,
     /// The files that the selection left behind.
     pub left_behind: usize,
 }
@@ -85,24 +110,30 @@ pub async fn pull(
     let bytes = chosen
         .iter()
         .fold(0_u64, |sum, file| sum.saturating_add(file.descriptor.size));
-    let staging = prepare(target, options.existing, &chosen, bytes, &*progress).await?;
+    let staging = prepare(target, options.existing, &chosen, &*progress).await?;
+    let shelf = shelf(options.cache.as_ref(), &staging, &progress).await;
+    let needed = check_space(&staging, shelf.as_ref(), &chosen, bytes).await?;
     let spread = spread(options.concurrency.min(chosen.len()));
-    let io = options.io.unwrap_or_else(|| Io::suiting(bytes));
-    let downloads = Downloads::new(options.retry, spread, io, Arc::clone(&progress));
-    let fetching = Fetching {
+    let io = options.io.unwrap_or_else(|| Io::suiting(needed));
+    let durability = Durability::of(&chosen);
+    let delivery = Delivery {
         store,
-        downloads,
+        downloads: Downloads::new(options.retry, spread, io, Arc::clone(&progress)),
+        shelf,
         progress: &*progress,
         root: staging.root(),
+        durability,
     };
-    let installed = fetching.files(&chosen, options.concurrency).await?;
+    let delivered = delivery.files(&chosen, options.concurrency).await?;
 
     let left_behind = all - chosen.len();
-    let version = &options.tool_version;
-    let kept = Kept::of(artifact, installed, left_behind > 0, version, options.now)?;
+    let (version, files) = (&options.tool_version, delivered.files);
+    let kept = Kept::of(artifact, files, left_behind > 0, version, options.now)?;
     let remains = blocking(move || {
-        kept.write(staging.root())?;
-        staging.install()
+        // What the receipt consists of is small.
+        let settle = |file: &File, place: &Path| durability.of_file(file, 0, place);
+        kept.write(staging.root(), settle)?;
+        staging.install(durability)
     })
     .await?;
     if let Some(remains) = remains {
@@ -115,6 +146,8 @@ pub async fn pull(
         path: target.to_owned(),
         files: chosen.len(),
         bytes,
+        reused_files: delivered.reused_files,
+        reused_bytes: delivered.reused_bytes,
         left_behind,
     })
 }
@@ -161,12 +194,11 @@ fn choose(artifact: &Artifact, selection: &Selection) -> Result<(Vec<ModelFile>,
     Ok((chosen, all))
 }
 
-/// Checks the target and its disk, and creates the directory to work in.
+/// Checks the target, and creates the directory to work in.
 async fn prepare(
     target: &Path,
     existing: Existing,
     files: &[ModelFile],
-    bytes: u64,
     progress: &dyn Progress,
 ) -> Result<Staging> {
     let path = target.to_owned();
@@ -174,7 +206,6 @@ async fn prepare(
     let (staging, aside) = blocking(move || {
         let target = Target::prepare(&path, existing)?;
         let aside = sweep(&target.parent);
-        target.check_space(bytes, paths.len() as u64)?;
         let mut staging = Staging::create(target)?;
         staging.create_directory(PathBuf::from(BUNDLES))?;
         staging.create_directories(paths.iter())?;
@@ -191,52 +222,28 @@ async fn prepare(
     Ok(staging)
 }
 
-/// What the downloads of one pull share.
-struct Fetching<'a> {
-    store: &'a dyn Store,
-    downloads: Downloads,
-    progress: &'a dyn Progress,
-    root: &'a Arc<Directory>,
+/// Opens what is kept between pulls for the model that is being made in `staging`.
+async fn shelf(
+    cache: Option<&Cache>,
+    staging: &Staging,
+    progress: &Arc<dyn Progress>,
+) -> Option<Shelf> {
+    let Cache { content, link } = cache?;
+    Shelf::open(content, *link, staging.root(), Arc::clone(progress)).await
 }
 
-impl Fetching<'_> {
-    /// Fetches `files` into the staging directory, `concurrency` at once.
-    async fn files(&self, files: &[ModelFile], concurrency: usize) -> Result<Vec<InstalledFile>> {
-        let mut installed: Vec<InstalledFile> = futures_util::stream::iter(files)
-            .map(|file| self.file(file))
-            .buffer_unordered(concurrency.max(1))
-            .try_collect()
-            .await?;
-        installed.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        Ok(installed)
-    }
-
-    /// Fetches one file, makes it durable, and returns what it looks like then.
-    async fn file(&self, file: &ModelFile) -> Result<InstalledFile> {
-        let blob = &file.descriptor;
-        let path = file.path.clone();
-        let directory = Arc::clone(self.root);
-        let empty = blocking(move || directory.create_file(path.as_str())).await?;
-        let meter = self
-            .progress
-            .begin("download", file.path.as_str(), blob.size);
-        let written = self
-            .downloads
-            .download(self.store, blob, empty, Start::Fresh, meter)
-            .await
-            .map_err(|error| error.at(format_args!("`{}`", file.path)))?;
-
-        let place = file.path.below(self.root.path());
-        let stamp = blocking(move || {
-            written
-                .sync_all()
-                .map_err(|error| Error::io("write", &place, error))?;
-            Stamp::of(&written, &place)
-        })
-        .await?;
-        Ok(InstalledFile {
-            path: file.path.clone(),
-            stamp,
-        })
-    }
+/// Refuses early what the disk cannot hold, and returns how many bytes will be written.
+async fn check_space(
+    staging: &Staging,
+    shelf: Option<&Shelf>,
+    files: &[ModelFile],
+    bytes: u64,
+) -> Result<u64> {
+    let missing = match shelf {
+        Some(shelf) => shelf.missing(files).await,
+        None => None,
+    };
+    let needed = missing.unwrap_or(bytes);
+    staging.target().check_space(needed, files.len() as u64)?;
+    Ok(needed)
 }

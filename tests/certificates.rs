@@ -175,7 +175,7 @@ fn refusals_have_their_reason() {
         // What cannot be meant.
         (&[chain], 2, "nothing-to-verify-against"),
         (&["--ca-roots=root.pem"], 2, "nothing-to-verify-against"),
-        (&[WHO], 2, "nothing-to-verify-against"),
+        (&[WHO], 2, "usage"),
         (&["--certificate=release.pem", WHO], 2, "usage"),
         (
             &["--ca-roots=release.pem", WHO],

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use modelctl::blob::ByteStream;
+use modelctl::blob::{Blob, ByteStream};
 use modelctl::content_store::{Claim, ContentStore};
 use modelctl::limits::PIECE;
 use modelctl::manifest::Descriptor;
@@ -62,7 +62,8 @@ async fn receives_until_it_is_killed() {
     };
     let stalled = body(&content()[..RECEIVED]).chain(futures_util::stream::pending());
     let meter = Box::new(Announcer(AtomicUsize::new(0)));
-    let _ = ingest.receive(Box::pin(stalled), meter).await;
+    let receive = |part, check| Blob::continued(check, Box::pin(stalled)).into_file(part, meter);
+    let _ = ingest.receive(receive).await;
 }
 
 /// Starts a process that downloads into the store at `path`, and waits until it is half done.
@@ -111,7 +112,8 @@ async fn a_killed_process_loses_its_claim_but_not_its_bytes() {
     };
     assert_eq!(ingest.have(), RECEIVED as u64);
     let rest = body(&all[RECEIVED..]);
-    ingest.receive(rest, Box::new(Silent)).await.unwrap();
+    let receive = |part, check| Blob::continued(check, rest).into_file(part, Box::new(Silent));
+    ingest.receive(receive).await.unwrap();
     let blob = path.join("blobs/sha256").join(descriptor.digest.hex());
     assert_eq!(std::fs::read(blob).unwrap(), all);
     assert!(!part.exists());

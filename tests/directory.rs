@@ -13,6 +13,8 @@ mod memory;
 #[path = "support/model.rs"]
 mod model;
 
+#[path = "directory/cache.rs"]
+mod cache;
 #[path = "directory/installed.rs"]
 mod installed;
 #[path = "directory/model_signature.rs"]

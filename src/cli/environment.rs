@@ -66,9 +66,12 @@ pub(super) fn podman_config() -> Option<PathBuf> {
     })
 }
 
-/// Returns the directory for what can be made again at any time
-/// ([XDG](https://specifications.freedesktop.org/basedir-spec/latest/)).
+/// Returns the directory for what can be made again at any time: `MODELCTL_CACHE`, or where
+/// [XDG](https://specifications.freedesktop.org/basedir-spec/latest/) says.
 pub(super) fn cache_directory() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("MODELCTL_CACHE").filter(|path| !path.is_empty()) {
+        return Some(PathBuf::from(named));
+    }
     let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let caches = named.filter(|path| path.is_absolute());
     let caches = caches.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;

@@ -78,10 +78,14 @@ impl SignerArgs {
             false => certificates::one(Path::new(certificate))?,
         };
         let signer = CertificateSigner::new(signer, key, certificate, Timestamp::now())?;
-        if let Some(chain) = &self.certificate_chain {
-            signer.check_chain(certificates::all(chain)?)?;
-        }
-        Ok(Box::new(signer))
+        let Some(chain) = &self.certificate_chain else {
+            return Ok(Box::new(signer));
+        };
+        let mut chain = certificates::all(chain)?;
+        signer.check_chain(chain.clone())?;
+        // Verifiers have the root.
+        chain.pop();
+        Ok(Box::new(signer.with_intermediates(chain)))
     }
 }
 

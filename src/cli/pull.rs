@@ -16,6 +16,7 @@ use modelctl::verify::{Artifact, Proof, Verified, unverified_model_signatures, v
 use serde::Serialize;
 use serde_json::Value;
 
+use super::cache::PullCacheArgs;
 use super::parse;
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
@@ -39,7 +40,8 @@ use super::trust::{TrustArgs, explain};
   modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'
   modelctl pull localhost:5000/bert:v1 /mnt/scratch/bert --io direct
   modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub \\
-      --hosts-dir /etc/containerd/certs.d")]
+      --hosts-dir /etc/containerd/certs.d
+  modelctl pull localhost:5000/bert:v2 /data/bert --force --cache-dir /data/cache")]
 pub(super) struct PullArgs {
     /// Where from.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -76,6 +78,8 @@ pub(super) struct PullArgs {
     mirrors: MirrorArgs,
     #[command(flatten)]
     concurrency: ConcurrencyArgs,
+    #[command(flatten)]
+    cache: PullCacheArgs,
 }
 
 /// How large files are written.
@@ -97,12 +101,16 @@ impl IoArg {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Pulled {
     directory: PathBuf,
     reference: String,
     digest: String,
     files: usize,
     bytes: u64,
+    fetched_bytes: u64,
+    reused_bytes: u64,
+    reused_files: usize,
     verified: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<String>,
@@ -138,6 +146,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
             Existing::Refuse
         },
         concurrency: args.concurrency.count(),
+        cache: args.cache.open(terminal),
         io: args.io.choice(),
         retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -165,9 +174,11 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         Proof::Unchecked { why } => (false, Some(why.clone()), Value::Object(Default::default())),
     };
     let summary = format!(
-        "pulled {}, {}{}",
+        "pulled {}, {} ({} fetched, {} from the cache){}",
         count(pulled.files, "file"),
         size(pulled.bytes),
+        size(pulled.bytes - pulled.reused_bytes),
+        size(pulled.reused_bytes),
         if verified {
             ", verified"
         } else {
@@ -180,6 +191,9 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         digest: artifact.value().digest().to_string(),
         files: pulled.files,
         bytes: pulled.bytes,
+        fetched_bytes: pulled.bytes - pulled.reused_bytes,
+        reused_bytes: pulled.reused_bytes,
+        reused_files: pulled.reused_files,
         verified,
         unverified,
         verdict,

@@ -6,10 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{FlockOperation, Stat, flock};
 use rustix::io::Errno;
 
-use crate::content_store::shelves::{PART_SUFFIX, Shelves, is_named, status};
+use crate::content_store::probe::PROBE_SUFFIX;
+use crate::content_store::shelves::{PART_SUFFIX, Shelves, is_named, part_name, status};
+use crate::content_store::stored::Link;
 use crate::digest::Digest;
 use crate::directory::Directory;
 use crate::error::Result;
+use crate::manifest::Descriptor;
 
 /// How old a partial file is that nobody will come back for.
 const STALE: SignedDuration = SignedDuration::from_hours(24);
@@ -19,11 +22,14 @@ const STALE: SignedDuration = SignedDuration::from_hours(24);
 pub struct Usage {
     /// Whole blobs.
     pub blobs: u64,
-    /// Bytes of the whole blobs; those with hard links outside share them with installed models.
+    /// Bytes of the whole blobs.
     pub blob_bytes: u64,
+    /// Of these, bytes that installed models share by hard links: removing the blobs frees nothing
+    /// before the models are gone too.
+    pub linked_bytes: u64,
     /// Beginnings of blobs.
     pub partials: u64,
-    /// Bytes of the beginnings of blobs.
+    /// Bytes that beginnings of blobs take, with the room that is set aside for their rest.
     pub partial_bytes: u64,
 }
 
@@ -43,6 +49,8 @@ struct Item {
     form: Form,
     name: String,
     bytes: u64,
+    /// Whether it has other names.
+    linked: bool,
     /// When it was used, in nanoseconds since 1970.
     used: i128,
 }
@@ -63,8 +71,33 @@ pub(super) fn usage(shelves: &Shelves) -> Result<Usage> {
         };
         *count += 1;
         *bytes = bytes.saturating_add(item.bytes);
+        if item.linked {
+            usage.linked_bytes = usage.linked_bytes.saturating_add(item.bytes);
+        }
     }
     Ok(usage)
+}
+
+/// Returns how many bytes of `wanted` must be written to have all of it as files, linked so.
+pub(super) fn missing(shelves: &Shelves, wanted: &[Descriptor], link: Link) -> Result<u64> {
+    let mut missing: u64 = 0;
+    for blob in wanted {
+        let there = match link.shares(blob.size) {
+            true => there(shelves, blob)?.min(blob.size),
+            false => 0,
+        };
+        missing = missing.saturating_add(blob.size - there);
+    }
+    Ok(missing)
+}
+
+/// Returns how many bytes of a blob have a place on the disk.
+fn there(shelves: &Shelves, blob: &Descriptor) -> Result<u64> {
+    if let Some(stored) = status(&shelves.blobs, blob.digest.hex())? {
+        return Ok(size(&stored));
+    }
+    let part = status(&shelves.ingest, part_name(&blob.digest))?;
+    Ok(part.map_or(0, |part| room(&part)))
 }
 
 /// Removes stale beginnings, and then what was not used for longest until `max_bytes` are left.
@@ -120,6 +153,25 @@ fn is_hex(name: &str) -> bool {
     Digest::from_hex(name).is_ok()
 }
 
+#[allow(
+    clippy::useless_conversion,
+    reason = "the types differ from system to system"
+)]
+fn size(status: &Stat) -> u64 {
+    u64::try_from(status.st_size).unwrap_or_default()
+}
+
+/// Returns the room that a file takes, which may be more than its size: it is set aside before it
+/// is filled.
+#[allow(
+    clippy::useless_conversion,
+    reason = "the types differ from system to system"
+)]
+fn room(status: &Stat) -> u64 {
+    let blocks = u64::try_from(status.st_blocks).unwrap_or_default();
+    blocks.saturating_mul(512).max(size(status))
+}
+
 /// Returns when a file was modified, in nanoseconds since 1970.
 #[allow(
     clippy::unnecessary_cast,
@@ -130,13 +182,17 @@ fn modified(status: &Stat) -> i128 {
     i128::from(status.st_mtime) * 1_000_000_000 + status.st_mtime_nsec as i128
 }
 
-/// Removes vouchers for blobs that are not there.
+/// Removes vouchers for blobs that are not there, and what is there for nothing.
 fn remove_orphans(shelves: &Shelves) -> Result<()> {
     // In this order: whoever puts a blob in place vouches for it afterwards.
     let vouchers: Vec<String> = names(&shelves.stamps)?.collect();
     let blobs: HashSet<String> = names(&shelves.blobs)?.collect();
     for voucher in vouchers.iter().filter(|name| !blobs.contains(*name)) {
         shelves.stamps.remove(voucher)?;
+    }
+    // What a process left that was killed while it tried something out.
+    for probe in names(&shelves.ingest)?.filter(|name| name.ends_with(PROBE_SUFFIX)) {
+        shelves.ingest.remove(&probe)?;
     }
     Ok(())
 }
@@ -146,7 +202,11 @@ impl Item {
         Self {
             form,
             name,
-            bytes: u64::try_from(status.st_size).unwrap_or_default(),
+            bytes: match form {
+                Form::Blob => size(status),
+                Form::Partial => room(status),
+            },
+            linked: status.st_nlink > 1,
             used,
         }
     }

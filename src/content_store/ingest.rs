@@ -1,22 +1,27 @@
 //! A blob on its way into the store.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, OFlags, SeekFrom, flock, seek};
 use rustix::io::Errno;
 
-use crate::blob::{Blob, ByteStream, Check, blocking};
+use crate::blob::{Check, Proven, blocking};
 use crate::content_store::pass::{self, Waiter, while_waiting};
 use crate::content_store::shelves::{Shelves, is_named, part_name};
 use crate::content_store::stored::{StoredBlob, is_damage};
 use crate::content_store::voucher;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::directory::Stamp;
+use crate::error::{Error, Reason, Result};
 use crate::manifest::Descriptor;
 use crate::private_directory;
 use crate::progress::{Meter, Silent};
+
+/// The size of the largest pages in use, which is the grain in which file systems know holes.
+const GRAIN: u64 = 64 << 10;
 
 /// A blob of which a beginning is there, which may be nothing. Nobody else adds to it as long as
 /// this lives; what is there stays when this is dropped.
@@ -32,10 +37,13 @@ pub struct Ingest {
 impl Ingest {
     /// Takes up what is in `part`; what is longer than declared is no beginning of this blob.
     pub(super) fn begin(part: Part, descriptor: Descriptor) -> Result<Self> {
-        let mut have = part.len()?;
-        if have > descriptor.size {
-            part.truncate(0)?;
-            have = 0;
+        let len = part.len()?;
+        let have = match len > descriptor.size {
+            true => 0,
+            false => beginning(&part.0.file, len, &part.place())?,
+        };
+        if have < len {
+            part.truncate(have)?;
         }
         Ok(Self {
             part,
@@ -45,8 +53,7 @@ impl Ingest {
         })
     }
 
-    /// Returns how many bytes an earlier run left. If these are all, nothing is missing but the
-    /// check: [`receive`](Self::receive) needs an empty body then.
+    /// Returns how many bytes an earlier run left; these may be all.
     pub fn have(&self) -> u64 {
         self.have
     }
@@ -60,41 +67,38 @@ impl Ingest {
         Ok(())
     }
 
-    /// Throws away the bytes that are there.
-    pub async fn restart(&mut self) -> Result<()> {
-        let part = self.part.clone();
-        blocking(move || part.truncate(0)).await?;
-        self.have = 0;
-        self.check = None;
-        Ok(())
-    }
-
-    /// Adds `rest`, which begins where what is there ends, and stores the blob if the whole is
-    /// right; `meter` counts the bytes of `rest`.
+    /// Stores the blob once `fetch` has brought the rest: it gets the file, and the check that has
+    /// seen what is there, and must end with the whole in the file, proven right.
     ///
-    /// If the transfer breaks off, what came is kept for the next run, and the next claim goes on
+    /// If it fails, or is dropped, the beginning of what came is kept, and the next claim goes on
     /// from there. If all bytes are there and they are wrong, they are removed: the next claim
     /// starts from nothing.
-    pub async fn receive(mut self, rest: ByteStream, meter: Box<dyn Meter>) -> Result<StoredBlob> {
+    pub async fn receive<F, T>(mut self, fetch: F) -> Result<StoredBlob>
+    where
+        F: FnOnce(Arc<File>, Check) -> T,
+        T: Future<Output = Result<Proven>>,
+    {
         let check = match self.check.take() {
             Some(check) => check,
             None => self.hash_beginning(Box::new(Silent)).await?,
         };
-        let Self {
-            part, descriptor, ..
-        } = self;
-        let (writer, size) = (part.clone(), descriptor.size);
-        let file = blocking(move || writer.writer(size)).await?;
-        let received = Blob::continued(check, rest).into_file(file, meter).await;
-        blocking(move || match received {
-            Ok(_) => part.commit(descriptor),
+        let fetched = fetch(Arc::clone(&self.part.0.file), check).await;
+        blocking(move || self.end(fetched)).await
+    }
+
+    fn end(self, fetched: Result<Proven>) -> Result<StoredBlob> {
+        match fetched {
+            Ok(proven) if proven.is_of(&self.descriptor) => self.part.commit(self.descriptor),
+            Ok(_) => {
+                let message = format!("something else was fetched for {}", self.descriptor.digest);
+                Err(Error::new(Reason::Internal, message))
+            }
             Err(error) => {
                 // The transfer's error is the one to tell.
-                let _ = part.settle(size, &error);
+                let _ = self.part.settle(self.descriptor.size, &error);
                 Err(error)
             }
-        })
-        .await
+        }
     }
 
     async fn hash_beginning(&self, meter: Box<dyn Meter>) -> Result<Check> {
@@ -108,9 +112,28 @@ impl Ingest {
     }
 }
 
-/// The file that holds the beginning of a blob, locked. Clones share the lock, which ends with the
-/// last of them: when a future is dropped, the thread that writes for it keeps others away until
-/// it is done.
+/// Returns how many of the `len` bytes of `file` were written one after the other.
+///
+/// Where several connections brought a blob, later parts of it may be there and earlier ones not.
+/// What was not written is a hole, so the file itself says where the beginning ends, to the page:
+/// a page before a hole may have been written in part. Where a file system does not know holes,
+/// they read as zeros, and the digest says so in the end.
+fn beginning(file: &File, len: u64, place: &Path) -> Result<u64> {
+    let hole = match seek(file, SeekFrom::Hole(0)) {
+        Ok(hole) => hole,
+        // The file is empty, or the file system cannot tell.
+        Err(Errno::NXIO | Errno::INVAL | Errno::NOTSUP) => len,
+        Err(error) => return Err(Error::io("examine", place, error.into())),
+    };
+    Ok(match hole < len {
+        true => hole.saturating_sub(GRAIN) / GRAIN * GRAIN,
+        false => len,
+    })
+}
+
+/// The file that holds the beginning of a blob, locked. The lock is on the open file, so it ends
+/// with the last handle: when a future is dropped, the thread that writes for it keeps others away
+/// until it is done.
 #[derive(Debug, Clone)]
 pub(super) struct Part(Arc<LockedFile>);
 
@@ -118,21 +141,30 @@ pub(super) struct Part(Arc<LockedFile>);
 struct LockedFile {
     shelves: Arc<Shelves>,
     digest: Digest,
-    file: File,
+    file: Arc<File>,
+}
+
+/// Whose a part is.
+#[derive(Debug)]
+pub(super) enum Lock {
+    /// Ours.
+    Ours(Part),
+    /// Someone else's; it looks like this now.
+    Theirs(Stamp),
 }
 
 impl Part {
-    /// Opens and locks the part of a blob, which is created if it is not there; nothing if someone
-    /// else has it.
-    pub(super) fn lock(shelves: &Arc<Shelves>, digest: &Digest) -> Result<Option<Self>> {
+    /// Opens and locks the part of a blob, which is created if it is not there.
+    pub(super) fn lock(shelves: &Arc<Shelves>, digest: &Digest) -> Result<Lock> {
         let name = part_name(digest);
         loop {
-            // Whatever happens, bytes are only added.
-            let flags = OFlags::RDWR | OFlags::APPEND;
-            let file = private_directory::file(&shelves.ingest, &name, flags)?;
+            let file = private_directory::file(&shelves.ingest, &name, OFlags::RDWR)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
-                Err(Errno::WOULDBLOCK) => return Ok(None),
+                Err(Errno::WOULDBLOCK) => {
+                    let place = shelves.ingest.path().join(&name);
+                    return Stamp::of(&file, &place).map(Lock::Theirs);
+                }
                 Err(Errno::INTR) => continue,
                 Err(error) => {
                     let place = shelves.ingest.path().join(&name);
@@ -142,10 +174,10 @@ impl Part {
             }
             // Whoever had the lock may have given the file its final name, or removed it.
             if is_named(&shelves.ingest, &name, &file)? {
-                return Ok(Some(Self(Arc::new(LockedFile {
+                return Ok(Lock::Ours(Self(Arc::new(LockedFile {
                     shelves: Arc::clone(shelves),
                     digest: *digest,
-                    file,
+                    file: Arc::new(file),
                 }))));
             }
         }
@@ -168,20 +200,12 @@ impl Part {
 
     /// Hashes what is there into `check`.
     fn hash(&self, mut check: Check, meter: &dyn Meter, waiter: &Waiter) -> Result<Check> {
-        pass::over(&self.0.file, &self.place(), waiter, |piece| {
+        pass::over(&self.0.file, check.left(), &self.place(), waiter, |piece| {
             check.update(piece)?;
             meter.advance(piece.len() as u64);
             Ok(())
         })?;
         Ok(check)
-    }
-
-    /// Returns a handle that adds to what is there, with room for `size` bytes in all.
-    fn writer(&self, size: u64) -> Result<File> {
-        let file = &self.0.file;
-        pass::reserve(file, size, &self.place())?;
-        let writer = file.try_clone();
-        writer.map_err(|error| Error::io("open", self.place(), error))
     }
 
     /// Gives the file, whose content is right, its final name. Being killed in between costs one
@@ -216,14 +240,15 @@ impl Part {
     }
 
     /// Keeps what is there for the next run, unless it is all that was declared and `error` says
-    /// that it is wrong. Gives back the room set aside for the rest.
+    /// that it is wrong. Truncating also gives back the room that was set aside for the rest.
     fn settle(&self, size: u64, error: &Error) -> Result<()> {
         let len = self.len()?;
         if len >= size && is_damage(error) {
             return self.remove();
         }
-        self.truncate(len)?;
-        match voucher::is_small(len) {
+        let kept = beginning(&self.0.file, len, &self.place())?;
+        self.truncate(kept)?;
+        match voucher::is_small(kept) {
             true => Ok(()),
             false => self.sync(),
         }

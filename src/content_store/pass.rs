@@ -7,12 +7,9 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use crate::blob::blocking;
+use crate::buffer::Buffer;
 use crate::error::{Error, Reason, Result};
 use crate::limits;
-
-/// Buffers begin on a page: copying from the page cache to another address was measured to take
-/// four times as long, and large allocations begin 16 bytes after a page.
-const PAGE: usize = 4096;
 
 /// Whoever waits for the result of work on another thread.
 #[derive(Debug)]
@@ -20,7 +17,7 @@ pub(super) struct Waiter(Weak<()>);
 
 impl Waiter {
     /// Whether the result is still wanted.
-    fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         self.0.strong_count() > 0
     }
 }
@@ -39,21 +36,21 @@ where
     result
 }
 
-/// Reads `file` from its first byte to its end, whatever its position is, and gives `take` the
-/// pieces; `place` names it in errors.
+/// Reads `file`, which should have `size` bytes, from its first byte to its end, whatever its
+/// position is, and gives `take` the pieces; `place` names it in errors.
 pub(super) fn over(
     file: &File,
+    size: u64,
     place: &Path,
     waiter: &Waiter,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut memory = vec![0; limits::PIECE + PAGE];
-    let start = memory.as_ptr().align_offset(PAGE).min(PAGE);
-    let buffer = memory.get_mut(start..).unwrap_or_default();
+    // Small files need no large buffer.
+    let size = usize::try_from(size).unwrap_or(limits::PIECE);
+    let mut piece = Buffer::new(size.clamp(1, limits::PIECE));
     let mut position = 0;
     while waiter.is_waiting() {
-        let piece = buffer.get_mut(..limits::PIECE).unwrap_or_default();
-        let count = match file.read_at(piece, position) {
+        let count = match file.read_at(&mut piece, position) {
             Ok(0) => return Ok(()),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -64,32 +61,6 @@ pub(super) fn over(
     }
     let message = format!("nobody waits for `{}` any more", place.display());
     Err(Error::new(Reason::Internal, message))
-}
-
-/// Sets disk space aside for `file`, which will grow to `size` bytes, so that a full disk is known
-/// before the first byte is written. Its size stays what it is.
-#[cfg(target_os = "linux")]
-pub(super) fn reserve(file: &File, size: u64, place: &Path) -> Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    use rustix::io::Errno;
-
-    if size < limits::PIECE as u64 {
-        return Ok(());
-    }
-    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, size) {
-        Err(error @ (Errno::NOSPC | Errno::DQUOT)) => {
-            Err(Error::io("make room for", place, error.into())
-                .hint("free some space, or name another directory"))
-        }
-        // Not every file system can.
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Does nothing: this system has no such call.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn reserve(_file: &File, _size: u64, _place: &Path) -> Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -104,18 +75,23 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_whole_in_aligned_pieces_wherever_the_position_is() {
+    fn reads_the_whole_in_pieces_wherever_the_position_is() {
         let waiting = Arc::new(());
         let waiter = Waiter(Arc::downgrade(&waiting));
         for bytes in [0, 1, limits::PIECE, 2 * limits::PIECE + 3] {
             let (mut count, mut pieces) = (0, 0);
-            over(&file(bytes), Path::new("f"), &waiter, |piece| {
-                assert!(piece.iter().all(|byte| *byte == 7));
-                assert_eq!(piece.as_ptr().align_offset(PAGE), 0);
-                count += piece.len();
-                pieces += 1;
-                Ok(())
-            })
+            over(
+                &file(bytes),
+                bytes as u64,
+                Path::new("f"),
+                &waiter,
+                |piece| {
+                    assert!(piece.iter().all(|byte| *byte == 7));
+                    count += piece.len();
+                    pieces += 1;
+                    Ok(())
+                },
+            )
             .unwrap();
             assert_eq!(count, bytes);
             assert_eq!(pieces, bytes.div_ceil(limits::PIECE));
@@ -127,21 +103,20 @@ mod tests {
         let waiting = Arc::new(());
         let waiter = Waiter(Arc::downgrade(&waiting));
         let (mut waiting, mut pieces) = (Some(waiting), 0);
-        let read = over(&file(limits::PIECE * 8), Path::new("f"), &waiter, |_| {
-            pieces += 1;
-            if pieces == 2 {
-                waiting = None;
-            }
-            Ok(())
-        });
+        let read = over(
+            &file(limits::PIECE * 8),
+            u64::MAX,
+            Path::new("f"),
+            &waiter,
+            |_| {
+                pieces += 1;
+                if pieces == 2 {
+                    waiting = None;
+                }
+                Ok(())
+            },
+        );
         assert!(read.is_err() && waiting.is_none());
         assert_eq!(pieces, 2);
-    }
-
-    #[test]
-    fn reserving_room_changes_no_size() {
-        let file = file(5);
-        reserve(&file, 1 << 20, Path::new("f")).unwrap();
-        assert_eq!(file.metadata().unwrap().len(), 5);
     }
 }

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{AtFlags, Stat, fstat, statat};
 use rustix::io::Errno;
@@ -19,15 +18,14 @@ pub(super) const PART_SUFFIX: &str = ".part";
 /// The directories of a store.
 #[derive(Debug)]
 pub(super) struct Shelves {
+    /// Where they are.
+    pub(super) path: PathBuf,
     /// Whole blobs, by the hex digits of their digest.
     pub(super) blobs: Directory,
     /// Beginnings of blobs.
     pub(super) ingest: Directory,
     /// What blobs looked like when they were right.
     pub(super) stamps: Directory,
-    /// Whether reflinks are worth a try. After one that failed they are not: each try creates and
-    /// removes a file, and many files that were just removed make creating others slow (ext4).
-    pub(super) reflinks: AtomicBool,
 }
 
 impl Shelves {
@@ -36,10 +34,10 @@ impl Shelves {
         let root = private_directory::open(path)?;
         let blobs = private_directory::child(&root, "blobs")?;
         Ok(Self {
+            path: path.to_owned(),
             blobs: private_directory::child(&blobs, Digest::ALGORITHM)?,
             ingest: private_directory::child(&root, "ingest")?,
             stamps: private_directory::child(&root, "stamps")?,
-            reflinks: AtomicBool::new(true),
         })
     }
 

@@ -1,15 +1,14 @@
 //! A whole blob, and how it becomes a file of a model.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::blob::Check;
+use crate::blob::{Check, Proven};
 use crate::content_store::pass::{self, Waiter, while_waiting};
+use crate::content_store::probe;
 use crate::content_store::shelves::Shelves;
 use crate::content_store::target::Target;
 use crate::content_store::voucher;
@@ -17,23 +16,35 @@ use crate::directory::{Directory, Stamp};
 use crate::error::{Error, Reason, Result};
 use crate::manifest::Descriptor;
 use crate::progress::Meter;
+use crate::sink::Sink;
 
-/// Whether an installed file may share its bytes with the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How an installed file may share its bytes with the store, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Link {
-    /// Never: every byte is read, hashed and written.
+    /// Not at all: every byte is read, hashed and written.
     Copy,
-    /// Only so that neither can change the other; else it is copied.
+    /// So that neither can change the other; else it is copied.
     Reflink,
-    /// By a reflink if the file system can, else as one file with two names, which must not be
-    /// written (0444); else it is copied.
+    /// As one file with two names, which must not be written (0444), if it has a MiB or more;
+    /// else, as what people edit is small, it is copied.
     HardLink,
+}
+
+impl Link {
+    /// Whether a file of `size` bytes shares them with the store, if that can be.
+    pub(super) fn shares(self, size: u64) -> bool {
+        match self {
+            Self::Copy => false,
+            Self::Reflink => true,
+            Self::HardLink => !voucher::is_small(size),
+        }
+    }
 }
 
 /// How a file was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// It shares its bytes with the store until one of them is written.
+    /// It shares its bytes with the store until it is written to.
     Reflinked,
     /// It is the store's own file.
     HardLinked,
@@ -47,7 +58,7 @@ pub struct Materialised {
     /// How it was made.
     pub method: Method,
     /// The file, open, not yet brought to the disk unless it is hard-linked.
-    pub file: File,
+    pub file: Arc<File>,
 }
 
 /// A whole blob in the store, held open: removing it harms nobody who has this.
@@ -84,17 +95,13 @@ impl StoredBlob {
     pub(super) fn complete(
         shelves: Arc<Shelves>,
         descriptor: Descriptor,
-        file: &File,
+        file: &Arc<File>,
     ) -> Result<Self> {
-        let place = shelves.blob_place(&descriptor.digest);
-        let file = file
-            .try_clone()
-            .map_err(|error| Error::io("open", &place, error))?;
-        hold(&file);
+        hold(file);
         let stored = Self {
             shelves,
             descriptor,
-            file: Arc::new(file),
+            file: Arc::clone(file),
         };
         stored.vouch(&stored.stamp()?);
         Ok(stored)
@@ -118,18 +125,21 @@ impl StoredBlob {
         meter: Box<dyn Meter>,
     ) -> Result<Materialised> {
         let (blob, target, path) = (self.clone(), Arc::clone(target), path.to_owned());
-        while_waiting(move |waiter| {
-            let target = Target::at(&target, &path)?;
-            blob.make(&target, link, &Work { meter, waiter })
-        })
-        .await
+        while_waiting(move |waiter| blob.held(waiter).materialise(&target, &path, link, meter))
+            .await
+    }
+
+    /// Returns this for work on a thread of its own.
+    pub(super) fn held<'a>(&'a self, waiter: &'a Waiter) -> Held<'a> {
+        Held { blob: self, waiter }
     }
 
     fn make(&self, target: &Target<'_>, link: Link, work: &Work<'_>) -> Result<Materialised> {
         let before = self.stamp()?;
         let (method, file) = self.begin(target, link)?;
+        let file = Arc::new(file);
         let done = match method {
-            Method::Copied => self.copy(&file, &target.place(), work),
+            Method::Copied => self.copy(&file, work),
             Method::Reflinked | Method::HardLinked => self.prove(&file, &before, work),
         };
         if let Err(error) = done {
@@ -143,77 +153,86 @@ impl StoredBlob {
 
     /// Makes the file, which is still empty if it has to be copied.
     fn begin(&self, target: &Target<'_>, link: Link) -> Result<(Method, File)> {
-        let Shelves { blobs, .. } = &*self.shelves;
-        if link != Link::Copy
-            && let Some(file) = self.reflink(target)?
-        {
-            return Ok((Method::Reflinked, file));
-        }
         if link == Link::HardLink
-            && let Some(file) = target.link(blobs, &self.descriptor.digest.hex(), &self.file)?
+            && link.shares(self.descriptor.size)
+            && let Some(file) = self.hard_link(target)?
         {
             return Ok((Method::HardLinked, file));
         }
-        target.create().map(|file| (Method::Copied, file))
+        let file = target.create()?;
+        Ok(
+            match link == Link::Reflink && probe::reflink(&file, &self.file) {
+                true => (Method::Reflinked, file),
+                false => (Method::Copied, file),
+            },
+        )
     }
 
-    /// Makes the file share the bytes of the blob. If that cannot be, nothing stands there.
-    fn reflink(&self, target: &Target<'_>) -> Result<Option<File>> {
-        if !self.shelves.reflinks.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let file = target.create()?;
-        if reflink(&file, &self.file) {
-            return Ok(Some(file));
-        }
-        self.shelves.reflinks.store(false, Ordering::Relaxed);
-        target.remove().map(|()| None)
+    fn hard_link(&self, target: &Target<'_>) -> Result<Option<File>> {
+        let (shelves, digest) = (&*self.shelves, &self.descriptor.digest);
+        // Without it the blob is hashed once more than needed.
+        let _ = voucher::expect_links(shelves, digest, &self.stamp()?);
+        target.link(&shelves.blobs, &digest.hex(), &self.file)
     }
 
     /// Hashes `file`, which shares the bytes of the blob as it was when it looked like `before`,
     /// unless somebody vouches for that look.
     fn prove(&self, file: &File, before: &Stamp, work: &Work<'_>) -> Result<()> {
-        let unchanged = voucher::same_content(before, &self.stamp()?);
+        let unchanged = before.same_but_for_links(&self.stamp()?);
         if unchanged && voucher::covers(&self.shelves, &self.descriptor.digest, before) {
             work.meter.advance(self.descriptor.size);
             return Ok(());
         }
-        self.read(file, work, |_| Ok(()))
+        let mut check = self.check();
+        let read = self.read(file, work, |piece| check.update(piece));
+        self.judge(read.and_then(|()| check.finish()))
     }
 
-    fn copy(&self, mut file: &File, place: &Path, work: &Work<'_>) -> Result<()> {
-        pass::reserve(file, self.descriptor.size, place)?;
-        self.read(&self.file, work, |piece| {
-            let written = file.write_all(piece);
-            written.map_err(|error| Error::io("write", place, error))
-        })
+    fn copy(&self, file: &Arc<File>, work: &Work<'_>) -> Result<()> {
+        let mut sink = Sink::new(Arc::clone(file), self.check())?;
+        let read = self.read(&self.file, work, |piece| sink.take(piece));
+        let copied = read
+            .and_then(|()| sink.into_check())
+            .and_then(Check::finish);
+        self.judge(copied)
     }
 
-    /// Hashes `file`, whose bytes are the blob's, and gives them to `take`. If they are not what
-    /// they should be, the blob is removed.
+    fn check(&self) -> Check {
+        Check::new(&self.descriptor, format!("`{}`", self.place().display()))
+    }
+
+    /// Gives the bytes of `file`, which are the blob's, to `take`.
     fn read(
         &self,
         file: &File,
         work: &Work<'_>,
         mut take: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let place = self.place();
-        let mut check = Check::new(&self.descriptor, format!("`{}`", place.display()));
-        let read = pass::over(file, &place, work.waiter, |piece| {
-            check.update(piece)?;
-            work.meter.advance(piece.len() as u64);
-            take(piece)
-        });
-        match read.and_then(|()| check.finish()) {
+        pass::over(
+            file,
+            self.descriptor.size,
+            &self.place(),
+            work.waiter,
+            |piece| {
+                work.meter.advance(piece.len() as u64);
+                take(piece)
+            },
+        )
+    }
+
+    /// Removes the blob if it was found not to be what it should be.
+    fn judge(&self, proven: Result<Proven>) -> Result<()> {
+        match proven {
             Err(error) if is_damage(&error) => {
-                let digest = &self.descriptor.digest;
-                self.shelves.remove_blob(digest, &self.file)?;
+                self.shelves
+                    .remove_blob(&self.descriptor.digest, &self.file)?;
+                let place = self.place();
                 let message = format!("the stored blob `{}` is damaged", place.display());
                 Err(Error::new(Reason::DigestMismatch, message)
                     .hint("it was removed; run the command again to download it")
                     .because(error))
             }
-            result => result,
+            proven => proven.map(drop),
         }
     }
 
@@ -237,6 +256,28 @@ impl StoredBlob {
     }
 }
 
+/// A whole blob in the store, on a thread that may block.
+#[derive(Debug)]
+pub struct Held<'a> {
+    blob: &'a StoredBlob,
+    waiter: &'a Waiter,
+}
+
+impl Held<'_> {
+    /// Does what [`StoredBlob::materialise`] does.
+    pub fn materialise(
+        &self,
+        target: &Directory,
+        path: &Path,
+        link: Link,
+        meter: Box<dyn Meter>,
+    ) -> Result<Materialised> {
+        let target = Target::at(target, path)?;
+        let waiter = self.waiter;
+        self.blob.make(&target, link, &Work { meter, waiter })
+    }
+}
+
 /// What making a file tells its progress to, and whom it works for.
 struct Work<'a> {
     meter: Box<dyn Meter>,
@@ -255,16 +296,4 @@ pub(super) fn is_damage(error: &Error) -> bool {
 /// that cannot be said, the blob may lose its name meanwhile, but not its content.
 fn hold(blob: &File) {
     let _ = flock(blob, FlockOperation::NonBlockingLockShared);
-}
-
-/// Makes `empty` share the bytes of `blob`, if the file system can.
-#[cfg(target_os = "linux")]
-fn reflink(empty: &File, blob: &File) -> bool {
-    rustix::fs::ioctl_ficlone(empty, blob).is_ok()
-}
-
-/// Does nothing: this system makes reflinks in another way.
-#[cfg(not(target_os = "linux"))]
-fn reflink(_empty: &File, _blob: &File) -> bool {
-    false
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use rustix::fs::AtFlags;
 
@@ -39,11 +39,6 @@ impl<'a> Target<'a> {
 
     fn parent(&self) -> &Directory {
         self.inner.as_ref().unwrap_or(self.root)
-    }
-
-    /// Returns where it is, for messages.
-    pub(super) fn place(&self) -> PathBuf {
-        self.parent().path().join(self.name)
     }
 
     /// Creates the file, which must not be there.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use crate::blob::ByteStream;
+use crate::blob::{Blob, ByteStream, Check};
 use crate::directory::Directory;
 use crate::error::{Error, Reason};
 use crate::limits::PIECE;
@@ -88,24 +88,21 @@ impl Bench {
     async fn ingest(&self, content: &[u8]) -> Ingest {
         match self.store.claim(&descriptor(content)).await.unwrap() {
             Claim::Partial(ingest) => ingest,
-            Claim::Stored(_) => panic!("it is stored"),
+            claim => panic!("{claim:?}"),
         }
     }
 
     async fn stored(&self, content: &[u8]) -> StoredBlob {
         match self.store.claim(&descriptor(content)).await.unwrap() {
             Claim::Stored(stored) => stored,
-            Claim::Partial(_) => panic!("it is not stored"),
+            claim => panic!("{claim:?}"),
         }
     }
 
     async fn store(&self, content: &[u8]) -> StoredBlob {
         let ingest = self.ingest(content).await;
         assert_eq!(ingest.have(), 0);
-        ingest
-            .receive(body(content), Box::new(Silent))
-            .await
-            .unwrap()
+        receive(ingest, body(content)).await.unwrap()
     }
 
     async fn install(&self, content: &[u8], name: &str, link: Link) -> Result<Materialised> {
@@ -113,6 +110,20 @@ impl Bench {
         let (path, meter) = (Path::new(name), Box::new(Silent));
         stored.materialise(&self.target, path, link, meter).await
     }
+}
+
+/// Adds `rest` to what is there.
+async fn receive(ingest: Ingest, rest: ByteStream) -> Result<StoredBlob> {
+    receive_counted(ingest, rest, Box::new(Silent)).await
+}
+
+async fn receive_counted(
+    ingest: Ingest,
+    rest: ByteStream,
+    meter: Box<dyn Meter>,
+) -> Result<StoredBlob> {
+    let fetch = |part, check| Blob::continued(check, rest).into_file(part, meter);
+    ingest.receive(fetch).await
 }
 
 fn descriptor(content: &[u8]) -> Descriptor {

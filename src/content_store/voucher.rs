@@ -28,22 +28,18 @@ const CAP: u64 = 1024;
 #[serde(deny_unknown_fields)]
 struct Voucher {
     stamp: Stamp,
-    /// Whether the blob had other names than its own, whose removal changes the change time.
+    /// Whether the blob has, had or is about to have other names than its own: making and removing
+    /// them changes the change time.
     linked: bool,
 }
 
 impl Voucher {
     fn covers(&self, stamp: &Stamp) -> bool {
         match self.linked {
-            true => same_content(&self.stamp, stamp),
+            true => self.stamp.same_but_for_links(stamp),
             false => self.stamp == *stamp,
         }
     }
-}
-
-/// Whether two stamps differ at most in the change time.
-pub(super) fn same_content(a: &Stamp, b: &Stamp) -> bool {
-    (a.inode, a.size, a.mtime_ns) == (b.inode, b.size, b.mtime_ns)
 }
 
 /// Whether a blob of `size` bytes is hashed before each use, so that nothing depends on its having
@@ -54,12 +50,34 @@ pub(super) fn is_small(size: u64) -> bool {
 
 /// Whether a blob that looks like `stamp` can be taken for right without reading it.
 pub(super) fn covers(shelves: &Shelves, digest: &Digest, stamp: &Stamp) -> bool {
+    covering(shelves, digest, stamp).is_some()
+}
+
+/// Returns the voucher for a blob that looks like `stamp`.
+fn covering(shelves: &Shelves, digest: &Digest, stamp: &Stamp) -> Option<Voucher> {
     if is_small(stamp.size) {
-        return false;
+        return None;
     }
     // A voucher that is missing, torn or unreadable vouches for nothing.
-    let bytes = shelves.stamps.read(digest.hex(), CAP).unwrap_or_default();
-    json::parse(&bytes, "a stamp").is_ok_and(|voucher: Voucher| voucher.covers(stamp))
+    let bytes = shelves.stamps.read(digest.hex(), CAP).ok()?;
+    let voucher: Voucher = json::parse(&bytes, "a stamp").ok()?;
+    voucher.covers(stamp).then_some(voucher)
+}
+
+/// Makes the voucher for a blob that looks like `stamp`, if there is one, hold for the links that
+/// will be made to it. Before the first of them: a process that looks at the blob after that, and
+/// then at an older voucher, would hash it for nothing.
+pub(super) fn expect_links(shelves: &Shelves, digest: &Digest, stamp: &Stamp) -> Result<()> {
+    match covering(shelves, digest, stamp) {
+        Some(Voucher {
+            stamp,
+            linked: false,
+        }) => {
+            let linked = true;
+            write(shelves, digest, &Voucher { stamp, linked })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Vouches for the open blob, whose content was right when it looked like `proven`; if it has
@@ -72,8 +90,11 @@ pub(super) fn vouch(shelves: &Shelves, digest: &Digest, blob: &File, proven: &St
         blob.set_permissions(Permissions::from_mode(BLOB_MODE))
             .map_err(|error| Error::io("close", &place, error))?;
     }
+    if is_small(proven.size) {
+        return Ok(());
+    }
     let stamp = Stamp::of(blob, &place)?;
-    if is_small(stamp.size) || !same_content(&stamp, proven) {
+    if !stamp.same_but_for_links(proven) {
         return Ok(());
     }
     let linked = blob.metadata().map_err(failed)?.nlink() > 1;

@@ -1,19 +1,19 @@
-//! The stream that feeds the sink, opened again where it breaks.
+//! The stream that feeds the writer, opened again where it breaks.
 
 use super::board::{Ahead, Board};
 use super::body::{Body, skip};
-use super::sink::Sink;
 use super::tries::Tries;
 use super::{Spread, Transfer};
 use crate::blob::Check;
 use crate::error::{Class, Error, Reason, Result};
 use crate::store::Part;
+use crate::writer::Writer;
 
-/// Feeds a blob's bytes to a sink in their order.
+/// Feeds a blob's bytes to a writer in their order.
 pub(super) struct Front<'a, 't> {
     transfer: &'a Transfer<'a>,
-    sink: Sink,
-    /// Bytes that the sink was given.
+    writer: Writer,
+    /// Bytes that the writer was given.
     position: u64,
     body: Option<Body>,
     ranges: Ranges,
@@ -49,16 +49,16 @@ enum Stop {
 }
 
 impl<'a, 't> Front<'a, 't> {
-    /// Returns a front that feeds `sink` from `position` on.
+    /// Returns a front that feeds `writer` from `position` on.
     pub(super) fn new(
         transfer: &'a Transfer<'a>,
-        sink: Sink,
+        writer: Writer,
         position: u64,
         tries: &'t mut Tries,
     ) -> Self {
         Self {
             transfer,
-            sink,
+            writer,
             position,
             body: None,
             ranges: Ranges::Fine,
@@ -66,14 +66,14 @@ impl<'a, 't> Front<'a, 't> {
         }
     }
 
-    /// Returns how many bytes the sink was given.
+    /// Returns how many bytes the writer was given.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
 
     /// Returns the check, once everything is written.
     pub(super) async fn finish(self) -> Result<Check> {
-        self.sink.finish().await
+        self.writer.finish().await
     }
 
     /// Fetches the bytes up to `until`, or, if `spread` is given, until that turns out to be slow.
@@ -109,7 +109,8 @@ impl<'a, 't> Front<'a, 't> {
                 }
                 Ahead::Content(until) => {
                     self.body = None;
-                    self.sink.reread(self.position..until).await?;
+                    let length = until.saturating_sub(self.position);
+                    self.writer.reread(length).await?;
                     self.position = until;
                 }
                 Ahead::Helper => {
@@ -160,7 +161,7 @@ impl<'a, 't> Front<'a, 't> {
                 Some(Ok(piece)) => piece,
             };
             let count = piece.len() as u64;
-            self.sink.send(piece).await.map_err(Stop::Failed)?;
+            self.writer.send(piece).await.map_err(Stop::Failed)?;
             self.position += count;
             let is_slow = |spread: &Spread| {
                 body.pace.is_below(spread.slow, spread.watch) && size - self.position > spread.least

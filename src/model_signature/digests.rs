@@ -54,16 +54,20 @@ impl Listing {
     }
 
     /// Returns what a list of `files` has: each file, or each part.
-    pub(super) async fn resources(&self, files: Vec<Found>) -> Result<Vec<Resource>> {
+    pub(super) async fn resources(&self, mut files: Vec<Found>) -> Result<Vec<Resource>> {
         let meter: Arc<dyn Meter> = Arc::from(self.progress.begin("hash", "small files", 0));
-        let batches: Vec<Vec<Found>> = files.chunks(BATCH).map(<[Found]>::to_vec).collect();
+        let count = files.len();
+        let batches = std::iter::from_fn(|| {
+            let rest = files.len().saturating_sub(BATCH);
+            Some(files.split_off(rest)).filter(|batch| !batch.is_empty())
+        });
         let opened: Vec<Vec<Opened>> = futures_util::stream::iter(batches)
             .map(|batch| self.open(batch, Arc::clone(&meter)))
             .buffer_unordered(self.hashers.count())
             .try_collect()
             .await?;
         drop(meter);
-        let mut resources = Vec::with_capacity(files.len());
+        let mut resources = Vec::with_capacity(count);
         let mut large = Vec::new();
         for opened in opened.into_iter().flatten() {
             match opened {

@@ -99,8 +99,8 @@ impl Resource {
         }
     }
 
-    /// Returns what there must be only one of.
-    pub(super) fn key(&self) -> (&str, u64) {
+    /// Returns what there must be only one of: a file, or the part that starts at a byte.
+    pub(crate) fn key(&self) -> (&str, u64) {
         (&self.path, self.part.as_ref().map_or(0, |part| part.start))
     }
 }

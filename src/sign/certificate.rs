@@ -15,6 +15,7 @@ use crate::trust::pki::{Pki, Signers};
 pub struct CertificateSigner {
     signer: Box<dyn Signer>,
     certificate: Certificate,
+    intermediates: Vec<Certificate>,
     now: Timestamp,
 }
 
@@ -43,8 +44,17 @@ impl CertificateSigner {
         Ok(Self {
             signer,
             certificate,
+            intermediates: Vec::new(),
             now,
         })
+    }
+
+    /// Adds the certificates between the signer's and the root, for bundles that have a place for
+    /// them.
+    #[must_use]
+    pub fn with_intermediates(mut self, intermediates: Vec<Certificate>) -> Self {
+        self.intermediates = intermediates;
+        self
     }
 
     /// Checks that the certificate leads by `chain` to its last certificate, a root: verifiers who
@@ -87,5 +97,12 @@ impl Signer for CertificateSigner {
             ..Material::default()
         };
         Ok((signature, material))
+    }
+
+    fn intermediates(&self) -> Vec<RawCertificate> {
+        let raw = |certificate: &Certificate| RawCertificate {
+            raw_bytes: certificate.der().to_vec(),
+        };
+        self.intermediates.iter().map(raw).collect()
     }
 }

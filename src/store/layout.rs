@@ -203,7 +203,7 @@ async fn write(blob: Blob, ingest: &Ingest, meter: &dyn Meter) -> Result<()> {
     let (sender, written) = mpsc::unbounded_channel();
     let writing = blob.into_file(ingest.writer()?, Box::new(Relay(sender)));
     let (result, ()) = tokio::join!(writing, relay(written, meter));
-    result
+    result.map(drop)
 }
 
 /// Tells `meter` what another thread says that it has written, until that ends.

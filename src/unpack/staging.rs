@@ -6,7 +6,6 @@
 //! up; its directory is told from a live one by the lock on it, and the next pull removes it.
 
 use std::ffi::{OsStr, OsString};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +15,8 @@ use rustix::io::Errno;
 use crate::directory::{DIRECTORY_MODE, Directory, Identity, Kind};
 use crate::error::{Error, Reason, Result};
 use crate::path::{RESERVED, SafePath};
+use crate::random;
+use crate::unpack::durability::Durability;
 use crate::unpack::target::{Target, unsuitable};
 use crate::walk::STAGING_PREFIX;
 
@@ -90,14 +91,17 @@ impl Staging {
         Ok(())
     }
 
-    /// Makes every directory durable and then puts the whole in place, in one step where the file
-    /// system can. Returns what of a replaced model could not be removed.
-    pub(super) fn install(mut self) -> Result<Option<PathBuf>> {
-        for directory in self.directories.iter().rev() {
-            self.root.child(directory)?.sync()?;
-        }
+    /// Returns where it is to be put.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Makes everything durable that is not, as `durability` says, and then puts the whole in
+    /// place, in one step where the file system can. Returns what of a replaced model could not be
+    /// removed.
+    pub(super) fn install(mut self, durability: Durability) -> Result<Option<PathBuf>> {
         self.open_up()?;
-        self.root.sync()?;
+        durability.of_all(&self.root, &self.directories)?;
         let displaced = match self.target.replaces {
             None => self.put_new().map(|()| None)?,
             Some(old) => self.replace(old)?,
@@ -229,13 +233,8 @@ fn is_unsupported(error: Errno) -> bool {
     [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&error)
 }
 
-/// Returns a name that nobody has or guesses.
-///
-/// The standard library asks the kernel for the keys of its hashers. A cryptographic generator was
-/// measured to take 40 ms to start, and this is not a secret: nobody else may look in there.
 fn random_name(prefix: &str) -> OsString {
-    let random = RandomState::new().build_hasher().finish();
-    format!("{prefix}{random:016x}").into()
+    format!("{prefix}{}", random::digits()).into()
 }
 
 /// Opens and locks the directory `name`, if nobody else holds it or has just removed it.
@@ -324,7 +323,7 @@ mod tests {
         drop(held);
         assert!(names(around.path()).is_empty());
 
-        staging(&path).install().unwrap();
+        staging(&path).install(Durability::EachFile).unwrap();
         assert_eq!(names(around.path()), ["model"]);
         let like = around.path().join("like");
         std::fs::create_dir(&like).unwrap();
@@ -399,7 +398,7 @@ mod tests {
         let path = around.path().join("model");
         let staging = staging(&path);
         std::fs::create_dir(&path).unwrap();
-        let error = staging.install().unwrap_err();
+        let error = staging.install(Durability::EachFile).unwrap_err();
         assert_eq!(error.reason(), Reason::TargetExists);
         assert!(names(&path).is_empty());
         assert_eq!(names(around.path()), ["model"]);
@@ -412,7 +411,7 @@ mod tests {
         std::fs::rename(&path, around.path().join("moved")).unwrap();
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("precious"), "").unwrap();
-        let error = new.install().unwrap_err();
+        let error = new.install(Durability::EachFile).unwrap_err();
         assert_eq!(error.reason(), Reason::TargetUnsuitable);
         assert_eq!(names(&path), ["precious"]);
         assert_eq!(names(around.path()), ["model", "moved"]);
@@ -431,7 +430,7 @@ mod tests {
         let (around, path) = old_model();
         let staging = staging(&path);
         std::fs::remove_dir(&path).unwrap();
-        staging.install().unwrap();
+        staging.install(Durability::EachFile).unwrap();
         assert_eq!(names(&path), [RESERVED, "new"]);
         assert_eq!(names(around.path()), ["model"]);
     }

@@ -27,6 +27,7 @@ pub(crate) fn options() -> PullOptions {
         selection: Selection::default(),
         existing: Existing::Refuse,
         concurrency: 3,
+        cache: None,
         io: None,
         retry: Retry {
             tries: 2,
@@ -110,6 +111,8 @@ async fn a_pulled_model_is_what_was_pushed_and_nothing_is_beside_it() {
         path: target.clone(),
         files: files().len(),
         bytes: bytes as u64,
+        reused_files: 0,
+        reused_bytes: 0,
         left_behind: 0,
     };
     assert_eq!(pulled, expected);

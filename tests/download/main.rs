@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod helpers;
+mod kept;
 mod resume;
 #[path = "../support/mod.rs"]
 mod support;
@@ -102,7 +103,13 @@ impl Scene {
         };
         let meter = Counter(Arc::clone(&self.counted));
         meter.0.store(prefix.len() as u64, Ordering::SeqCst);
-        let done = downloads.download(&self.store, &self.blob, file, start, Box::new(meter));
+        let done = downloads.download(
+            &self.store,
+            &self.blob,
+            Arc::new(file),
+            start,
+            Box::new(meter),
+        );
         let done = done.await.map(drop);
         let written = std::fs::read(self.path()).unwrap();
         assert!(written.len() <= self.bytes.len());

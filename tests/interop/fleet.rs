@@ -74,8 +74,8 @@ impl Fleet {
         self.mirror = Some(mirror);
     }
 
-    /// Lets so many clients pull at once, each into a directory of its own, and returns how much
-    /// left the registry.
+    /// Lets so many clients pull at once, each into a directory of its own and as if on a machine of
+    /// its own, and returns how much left the registry.
     fn pull(&self, round: &str, clients: u64) -> Left {
         self.counter.take();
         let started = Instant::now();
@@ -83,7 +83,7 @@ impl Fleet {
             .map(|client| {
                 self.lab.start(format!(
                     "modelctl pull {}/acme/fleet:v1 {round}-{client} --verify --key release.pub \
-                     --hosts-dir certs.d --json",
+                     --hosts-dir certs.d --no-cache --json",
                     self.counter.host()
                 ))
             })

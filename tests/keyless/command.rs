@@ -220,8 +220,9 @@ fn half_an_identity_is_a_mistake_of_the_command() {
         at.run(&with(&["pull", REFERENCE], flags))
             .refused(2, "usage");
     }
-    let clash = with(&both, &["--certificate-identity-regexp", "x"]);
-    assert_eq!(at.run(&with(&["verify", REFERENCE], &clash)).code, 2);
+    // Several identities are alternatives, however they are given.
+    let either = with(TRUST.as_slice(), &["--certificate-identity-regexp", "x"]);
+    at.run(&with(&["verify", REFERENCE], &either)).ok();
 }
 
 #[test]

@@ -37,7 +37,7 @@ use tokio::sync::oneshot;
 
 pub use auth::{Access, Auth, Bearer, TokenField, User};
 pub use contents::State;
-pub use faults::{Action, Fault};
+pub use faults::{Action, Fault, Gate};
 pub use tls::Tls;
 
 /// How a registry behaves when nothing is scripted.

@@ -12,9 +12,10 @@ async fn many_claims_of_one_blob_download_it_once() {
             let all = content(size);
             match store.claim(&descriptor(&all)).await.unwrap() {
                 Claim::Stored(_) => {}
+                Claim::Stuck => panic!("each of them gets on"),
                 Claim::Partial(ingest) => {
                     downloads.fetch_add(1, Ordering::Relaxed);
-                    ingest.receive(body(&all), Box::new(Silent)).await.unwrap();
+                    receive(ingest, body(&all)).await.unwrap();
                 }
             }
         })
@@ -30,7 +31,10 @@ async fn finds_what_was_stored_while_it_took_the_lock() {
     let (bench, all) = (Bench::new(), content(10));
     drop(bench.store(&all).await);
     let claim = take(&bench.store.shelves, descriptor(&all)).unwrap();
-    assert!(matches!(claim, Some(Claim::Stored(_))));
+    let Attempt::Claimed(claim) = claim else {
+        panic!("nobody else has it");
+    };
+    assert!(matches!(*claim, Claim::Stored(_)));
     assert!(!bench.part(&all).exists());
 }
 
@@ -51,7 +55,7 @@ async fn when_one_download_breaks_the_next_goes_on() {
                 true => body(&all[have..]),
                 false => broken(&all[have..=have]),
             };
-            ingest.receive(rest, Box::new(Silent)).await.is_ok()
+            receive(ingest, rest).await.is_ok()
         })
     });
     let mut stored = 0;
@@ -60,6 +64,21 @@ async fn when_one_download_breaks_the_next_goes_on() {
     }
     assert_eq!(stored, 1);
     assert_eq!(*offsets.lock().unwrap(), (0..8).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_download_that_does_not_get_on() {
+    let (bench, all) = (Bench::new(), content(10));
+    let held = bench.ingest(&all).await;
+    let patient = bench.other().with_patience(Duration::from_secs(60));
+    let hurried = bench.other().with_patience(Duration::ZERO);
+    let wanted = descriptor(&all);
+    let claim = hurried.claim(&wanted).await.unwrap();
+    assert!(matches!(claim, Claim::Stuck));
+    // One that gets on is waited for.
+    let stored = async { receive(held, body(&all)).await.unwrap() };
+    let (claim, _) = tokio::join!(patient.claim(&wanted), stored);
+    assert!(matches!(claim.unwrap(), Claim::Stored(_)));
 }
 
 #[tokio::test]
@@ -116,7 +135,7 @@ async fn heals_whatever_a_killed_process_left() {
             if let Claim::Partial(ingest) = bench.store.claim(&descriptor(&all)).await.unwrap() {
                 let have = usize::try_from(ingest.have()).unwrap();
                 let rest = body(&all[have..]);
-                ingest.receive(rest, Box::new(Silent)).await.unwrap();
+                receive(ingest, rest).await.unwrap();
             }
             bench.install(&all, "f", link).await.unwrap();
             assert_eq!(std::fs::read(bench.installed("f")).unwrap(), all, "{name}");
@@ -135,7 +154,7 @@ async fn a_blob_of_another_size_than_declared_is_not_it() {
     let Claim::Partial(ingest) = bench.store.claim(&wanted).await.unwrap() else {
         panic!("it cannot be stored");
     };
-    let received = ingest.receive(body(&all), Box::new(Silent)).await;
+    let received = receive(ingest, body(&all)).await;
     assert_eq!(reason(received), Reason::SizeMismatch);
     bench.stored(&all).await;
 }

@@ -20,7 +20,7 @@ async fn goes_on_where_a_broken_transfer_stopped() {
         let bench = Bench::new();
         let (first, rest) = all.split_at(cut);
         let ingest = bench.ingest(&all).await;
-        let received = ingest.receive(broken(first), Box::new(Silent)).await;
+        let received = receive(ingest, broken(first)).await;
         assert_eq!(reason(received), Reason::Connection);
         assert_eq!(std::fs::read(bench.part(&all)).unwrap(), first);
         assert_eq!(bench.files().len(), 1);
@@ -30,7 +30,7 @@ async fn goes_on_where_a_broken_transfer_stopped() {
         if cut % 2 == 0 {
             ingest.resume(Box::new(Silent)).await.unwrap();
         }
-        let received = ingest.receive(body(rest), Box::new(Silent)).await;
+        let received = receive(ingest, body(rest)).await;
         received.unwrap();
         assert_eq!(std::fs::read(bench.blob(&all)).unwrap(), all);
     }
@@ -40,7 +40,7 @@ async fn goes_on_where_a_broken_transfer_stopped() {
 async fn keeps_what_came_before_an_early_end() {
     let (bench, all) = (Bench::new(), content(100));
     let ingest = bench.ingest(&all).await;
-    let received = ingest.receive(body(&all[..60]), Box::new(Silent)).await;
+    let received = receive(ingest, body(&all[..60])).await;
     assert_eq!(reason(received), Reason::SizeMismatch);
     assert_eq!(bench.ingest(&all).await.have(), 60);
 }
@@ -51,7 +51,7 @@ async fn leaves_nothing_of_a_claim_that_received_nothing() {
     drop(bench.ingest(&all).await);
     assert!(bench.files().is_empty());
     let ingest = bench.ingest(&all).await;
-    let received = ingest.receive(broken(b""), Box::new(Silent)).await;
+    let received = receive(ingest, broken(b"")).await;
     assert_eq!(reason(received), Reason::Connection);
     assert!(bench.files().is_empty());
 }
@@ -62,7 +62,7 @@ async fn needs_no_more_bytes_for_a_beginning_that_is_the_whole() {
     leave_part(&bench, &all, &all);
     let ingest = bench.ingest(&all).await;
     assert_eq!(ingest.have(), all.len() as u64);
-    ingest.receive(body(b""), Box::new(Silent)).await.unwrap();
+    receive(ingest, body(b"")).await.unwrap();
     bench.stored(&all).await;
 }
 
@@ -81,7 +81,7 @@ async fn counts_what_it_hashes_again_and_what_it_receives() {
     let (hashed, received) = (Counter::default(), Counter::default());
     ingest.resume(Box::new(hashed.clone())).await.unwrap();
     let rest = body(&all[PIECE + 3..]);
-    let stored = ingest.receive(rest, Box::new(received.clone())).await;
+    let stored = receive_counted(ingest, rest, Box::new(received.clone())).await;
     assert_eq!(hashed.0.load(Ordering::Relaxed), PIECE as u64 + 3);
     assert_eq!(received.0.load(Ordering::Relaxed), PIECE as u64 - 3);
     let made = Counter::default();
@@ -109,7 +109,7 @@ async fn a_poisoned_beginning_costs_one_download_and_nothing_else() {
         leave_part(&bench, &all, left);
         let ingest = bench.ingest(&all).await;
         assert_eq!(ingest.have(), left.len() as u64);
-        let received = ingest.receive(body(rest), Box::new(Silent)).await;
+        let received = receive(ingest, body(rest)).await;
         assert_eq!(reason(received), Reason::DigestMismatch);
         assert!(bench.files().is_empty());
         bench.store(&all).await;
@@ -117,18 +117,55 @@ async fn a_poisoned_beginning_costs_one_download_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn begins_anew_when_asked_or_when_too_much_is_there() {
+async fn begins_anew_when_too_much_is_there() {
     let (bench, all) = (Bench::new(), content(100));
     leave_part(&bench, &all, &content(101));
-    assert_eq!(bench.ingest(&all).await.have(), 0);
-
-    leave_part(&bench, &all, b"wrong");
-    let mut ingest = bench.ingest(&all).await;
-    ingest.resume(Box::new(Silent)).await.unwrap();
-    ingest.restart().await.unwrap();
+    let ingest = bench.ingest(&all).await;
     assert_eq!(ingest.have(), 0);
-    ingest.receive(body(&all), Box::new(Silent)).await.unwrap();
+    receive(ingest, body(&all)).await.unwrap();
     bench.stored(&all).await;
+}
+
+#[tokio::test]
+async fn what_was_written_ahead_of_the_beginning_is_none_of_it() {
+    use std::os::unix::fs::FileExt;
+    const GRAIN: usize = 64 << 10;
+    let all = content(20 * GRAIN);
+    // How much a first connection wrote, and where another one wrote later parts.
+    for (first, ahead) in [
+        (0, 3),
+        (1, 3),
+        (GRAIN, 2),
+        (5 * GRAIN + 7, 8),
+        (9 * GRAIN, 19),
+    ] {
+        let bench = Bench::new();
+        let part = File::create(bench.part(&all)).unwrap();
+        part.write_all_at(&all[..first], 0).unwrap();
+        let rest = &all[ahead * GRAIN..];
+        part.write_all_at(rest, (ahead * GRAIN) as u64).unwrap();
+        drop(part);
+        let ingest = bench.ingest(&all).await;
+        let have = usize::try_from(ingest.have()).unwrap();
+        assert!(
+            have <= first && have + 2 * GRAIN > first,
+            "{have} of {first}"
+        );
+        receive(ingest, body(&all[have..])).await.unwrap();
+        bench.stored(&all).await;
+    }
+}
+
+#[tokio::test]
+async fn stores_nothing_that_was_not_proven() {
+    let (bench, all) = (Bench::new(), content(100));
+    let mut other = Check::new(&descriptor(b"other"), "other");
+    other.update(b"other").unwrap();
+    let proven = other.finish().unwrap();
+    let ingest = bench.ingest(&all).await;
+    let received = ingest.receive(|_, _| async move { Ok(proven) }).await;
+    assert_eq!(reason(received), Reason::Internal);
+    assert!(bench.files().is_empty());
 }
 
 #[tokio::test]
@@ -139,7 +176,7 @@ async fn writes_no_byte_beyond_the_declared_size() {
         let ingest = bench.ingest(all).await;
         let more = std::iter::repeat_with(|| Ok(Bytes::from_static(b"more")));
         let endless = Box::pin(body(&sent).chain(futures_util::stream::iter(more)));
-        let received = ingest.receive(endless, Box::new(Silent)).await;
+        let received = receive(ingest, endless).await;
         assert_eq!(reason(received), Reason::SizeMismatch);
         let written: usize = bench.files().values().map(Vec::len).sum();
         assert!(written <= len, "{written} > {len}");
@@ -160,7 +197,7 @@ async fn a_dropped_transfer_leaves_a_beginning_and_no_blob() {
         let (bench, all) = (Bench::new(), content(2 * PIECE));
         let (sender, mut written) = tokio::sync::mpsc::unbounded_channel();
         let ingest = bench.ingest(&all).await;
-        let receiving = ingest.receive(stalled(&all[..sent]), Box::new(Drops(sender)));
+        let receiving = receive_counted(ingest, stalled(&all[..sent]), Box::new(Drops(sender)));
         let all_written = async {
             let mut left = sent as u64;
             while left > 0 {
@@ -175,7 +212,7 @@ async fn a_dropped_transfer_leaves_a_beginning_and_no_blob() {
         assert_eq!(ingest.have(), sent as u64);
         assert!(!bench.blob(&all).exists());
         let rest = body(&all[sent..]);
-        ingest.receive(rest, Box::new(Silent)).await.unwrap();
+        receive(ingest, rest).await.unwrap();
         assert_eq!(std::fs::read(bench.blob(&all)).unwrap(), all);
     }
 }

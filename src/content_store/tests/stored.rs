@@ -2,7 +2,7 @@ use super::*;
 
 #[tokio::test]
 async fn makes_files_in_every_way() {
-    let (bench, all) = (Bench::new(), content(2 * PIECE + 1));
+    let (bench, all) = (Bench::new(), content(LARGE));
     bench.store(&all).await;
     std::fs::create_dir_all(bench.installed("in/deep")).unwrap();
     for (name, link) in [
@@ -20,7 +20,7 @@ async fn makes_files_in_every_way() {
         let allowed: &[Method] = match link {
             Link::Copy => &[Method::Copied],
             Link::Reflink => &[Method::Copied, Method::Reflinked],
-            Link::HardLink => &[Method::HardLinked, Method::Reflinked],
+            Link::HardLink => &[Method::HardLinked],
         };
         assert!(allowed.contains(&made.method), "{name}: {:?}", made.method);
         assert_eq!(shared, made.method == Method::HardLinked, "{name}");
@@ -30,6 +30,43 @@ async fn makes_files_in_every_way() {
             assert_ne!(mode(&path) & 0o200, 0, "{name} can be written");
         }
     }
+}
+
+#[tokio::test]
+async fn what_people_edit_is_not_hard_linked() {
+    for (size, expected) in [(LARGE, Method::HardLinked), (5000, Method::Copied)] {
+        let (bench, all) = (Bench::new(), content(size));
+        bench.store(&all).await;
+        let made = bench.install(&all, "f", Link::HardLink).await.unwrap();
+        assert_eq!(made.method, expected);
+        edit(&bench.installed("f"), |bytes| bytes[0] ^= 1);
+        let intact = std::fs::read(bench.blob(&all)).unwrap() == all;
+        assert_eq!(intact, expected == Method::Copied);
+    }
+}
+
+#[tokio::test]
+async fn finds_out_what_can_be_shared_and_leaves_no_trace_of_it() {
+    let bench = Bench::new();
+    let best = bench.store.link_to(&bench.target, Link::HardLink).await;
+    let best = best.unwrap();
+    assert_ne!(best, Link::Copy, "both are on one file system");
+    let reflink = match best {
+        Link::Reflink => Link::Reflink,
+        _ => Link::Copy,
+    };
+    for (most, expected) in [(Link::Copy, Link::Copy), (Link::Reflink, reflink)] {
+        let found = bench.store.link_to(&bench.target, most).await.unwrap();
+        assert_eq!(found, expected);
+    }
+    assert!(bench.files().is_empty());
+    assert!(bench.target.entries().unwrap().is_empty());
+
+    // Where the store cannot be written, nothing can be tried.
+    let ingest = bench.around.path().join("store/ingest");
+    std::fs::remove_dir(&ingest).unwrap();
+    let found = bench.store.link_to(&bench.target, Link::HardLink).await;
+    assert_eq!(found.unwrap(), Link::Copy);
 }
 
 #[tokio::test]
@@ -144,9 +181,8 @@ async fn what_a_hard_link_weakens_is_what_the_documentation_says() {
     let (bench, all) = (Bench::new(), content(LARGE));
     bench.store(&all).await;
     let link = Link::HardLink;
-    if bench.install(&all, "a", link).await.unwrap().method != Method::HardLinked {
-        return; // This file system makes reflinks, which weaken nothing.
-    }
+    let made = bench.install(&all, "a", link).await.unwrap();
+    assert_eq!(made.method, Method::HardLinked);
     // Making and removing links does not cost a hashing; an edit that restores the modification
     // time is the price.
     std::fs::remove_file(bench.installed("a")).unwrap();

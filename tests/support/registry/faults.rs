@@ -1,7 +1,7 @@
 //! Scripted misbehaviour: what goes wrong with which request, and how often.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::watch;
 
 use super::contents::State;
 use super::wire::Link;
@@ -47,6 +48,8 @@ pub enum Action {
     Stall(usize),
     /// Sends so many bytes of the body in a second.
     Throttle(usize),
+    /// Sends no more than the gate lets through, until that is opened.
+    Hold(Arc<Gate>),
     /// Flips a bit of the body's byte at this offset.
     Corrupt(usize),
     /// Sends so many zeros after the body, and adds them to `Content-Length` if there is one.
@@ -63,6 +66,49 @@ pub enum Action {
     Delay(Duration),
     /// Runs this before the request is carried out, as if another client came between.
     Call(Arc<dyn Fn(&State) + Send + Sync>),
+}
+
+/// Lets so many bytes of bodies through, over all requests, and then none until it is opened.
+pub struct Gate {
+    left: Mutex<usize>,
+    closed: Condvar,
+    open: watch::Sender<bool>,
+}
+
+impl Gate {
+    /// Returns a gate that closes after so many bytes.
+    pub fn after(bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            left: Mutex::new(bytes),
+            closed: Condvar::new(),
+            open: watch::Sender::new(false),
+        })
+    }
+
+    /// Waits until all the bytes went through.
+    pub fn wait(&self) {
+        let left = self.left.lock().unwrap();
+        let waited = self
+            .closed
+            .wait_timeout_while(left, Duration::from_secs(60), |left| *left > 0);
+        assert!(!waited.unwrap().1.timed_out(), "nobody asked for so much");
+    }
+
+    /// Lets everything through from now on.
+    pub fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// Lets some bytes through, at most as many as these.
+    fn pass(&self, count: usize) -> usize {
+        let mut left = self.left.lock().unwrap();
+        let passed = count.min(*left);
+        *left -= passed;
+        if *left == 0 {
+            self.closed.notify_all();
+        }
+        passed
+    }
 }
 
 impl Fault {
@@ -180,6 +226,7 @@ pub(super) fn after(actions: &[Action], response: Response, link: &Link) -> Resp
             Action::Truncate(count) => body = cut(first(body, *count), link.clone()),
             Action::Stall(count) => body = first(body, *count).chain(stream::pending()).boxed(),
             Action::Throttle(rate) => body = throttle(body, *rate),
+            Action::Hold(gate) => body = hold(body, Arc::clone(gate)),
             Action::Corrupt(offset) => body = corrupt(body, *offset),
             Action::ExtraBytes(count) => {
                 if let Some(length) = head.headers.get_mut(CONTENT_LENGTH) {
@@ -251,6 +298,28 @@ fn throttle(body: Pieces, rate: usize) -> Pieces {
         })
     })
     .boxed()
+}
+
+/// Passes on what `gate` lets through.
+fn hold(body: Pieces, gate: Arc<Gate>) -> Pieces {
+    let state = (body, Bytes::new(), gate);
+    let next = |(mut body, mut rest, gate): (Pieces, Bytes, Arc<Gate>)| async move {
+        if rest.is_empty() {
+            rest = match body.next().await? {
+                Ok(piece) => piece,
+                Err(error) => return Some((Err(error), (body, rest, gate))),
+            };
+        }
+        let mut passed = gate.pass(rest.len());
+        if passed == 0 {
+            let mut open = gate.open.subscribe();
+            // It is here as long as the gate is.
+            open.wait_for(|open| *open).await.ok()?;
+            passed = rest.len();
+        }
+        Some((Ok(rest.split_to(passed)), (body, rest, gate)))
+    };
+    stream::unfold(state, next).boxed()
 }
 
 fn corrupt(body: Pieces, offset: usize) -> Pieces {
