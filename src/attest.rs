@@ -14,9 +14,10 @@ use crate::legacy::{Layer, SimpleSigning};
 use crate::manifest::Descriptor;
 use crate::model;
 use crate::oms::Contents;
+use crate::provenance::claim::Claim;
 use crate::referrer::{self, Content, Evidence};
 use crate::sign::{Signer, sign_blob, sign_statement};
-use crate::statement::Statement;
+use crate::statement::{Statement, Subject};
 use crate::store::Store;
 use crate::verify::Artifact;
 
@@ -53,8 +54,30 @@ pub async fn attest(
     signer: &dyn Signer,
     now: Timestamp,
 ) -> Result<Attached> {
+    let claim = Claim {
+        predicate_type: predicate_type.to_owned(),
+        predicate,
+        files: Vec::new(),
+    };
+    attest_claim(store, artifact, claim, signer, now).await
+}
+
+/// Attests `claim` about `artifact` and the files that it names: each of those is a subject of its
+/// own, so that a tool that knows only the file finds the statement to be about it.
+pub async fn attest_claim(
+    store: &dyn Store,
+    artifact: &Artifact,
+    claim: Claim,
+    signer: &dyn Signer,
+    now: Timestamp,
+) -> Result<Attached> {
     let name = artifact.reference().location().to_string();
-    let statement = Statement::attestation(artifact.digest(), &name, predicate_type, predicate);
+    let (predicate_type, predicate) = (claim.predicate_type, claim.predicate);
+    let mut statement = Statement::attestation(artifact.digest(), &name, predicate_type, predicate);
+    let subjects = claim.files.iter();
+    statement
+        .subject
+        .extend(subjects.map(|file| Subject::named(file.path.as_str(), &file.descriptor.digest)));
     attach_once(store, artifact, &statement, signer, now).await
 }
 

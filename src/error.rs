@@ -182,6 +182,8 @@ reasons! {
     NothingToVerifyAgainst = "nothing-to-verify-against" => Usage,
     /// A predicate lacks what its type requires, or its type is that of signatures.
     PredicateInvalid = "predicate-invalid" => Usage,
+    /// A run file, or what it names, cannot be understood, or holds what must not be published.
+    RunFileInvalid = "run-file-invalid" => Usage,
     /// The target exists already.
     TargetExists = "target-exists" => Usage,
     /// The target of a pull cannot be a model directory (`/`, a symlink, a file).

@@ -39,6 +39,7 @@ pub mod policy;
 pub mod predicate;
 mod private_directory;
 pub mod progress;
+pub mod provenance;
 pub mod push;
 mod random;
 pub mod receipt;

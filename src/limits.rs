@@ -124,6 +124,16 @@ pub const REVOCATION_LIST: u64 = 64 << 20;
 /// A predicate file on the local disk.
 pub const PREDICATE_FILE: u64 = 8 << 20;
 
+/// A list of digests: one line for each of some hundred thousand files.
+pub const DIGEST_LIST: u64 = 64 << 20;
+
+/// What a program that is asked about its surroundings may print.
+pub const PROBE_OUTPUT: u64 = 1 << 20;
+
+/// How long a program that is asked about its surroundings may take: `nvidia-smi` was seen to take
+/// seconds on a machine with eight GPUs.
+pub const PROBE_TIME: Duration = Duration::from_secs(15);
+
 /// What a credential helper may print.
 pub const HELPER_OUTPUT: u64 = 64 << 10;
 

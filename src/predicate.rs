@@ -80,7 +80,7 @@ impl From<PredicateType> for String {
 
 /// Whether `text` has a scheme, and only characters of a URI
 /// ([RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#appendix-A)).
-fn is_absolute_uri(text: &str) -> bool {
+pub(crate) fn is_absolute_uri(text: &str) -> bool {
     let is_in_scheme = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
     let is_in_rest = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b);
     text.split_once(':').is_some_and(|(scheme, rest)| {

@@ -50,6 +50,17 @@ pub struct Subject {
     pub annotations: Option<serde_json::Map<String, Value>>,
 }
 
+impl Subject {
+    /// Returns the content with this digest, called `name`.
+    pub fn named(name: &str, digest: &Digest) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            digest: digest_set(digest),
+            annotations: None,
+        }
+    }
+}
+
 impl Statement {
     /// Returns the statement that is a signature on `digest`, byte for byte as cosign 3 makes it;
     /// `annotations` are signed with it.
@@ -75,11 +86,7 @@ impl Statement {
     ) -> Self {
         Self {
             kind: TYPE_V1.to_owned(),
-            subject: vec![Subject {
-                name: Some(name.to_owned()),
-                digest: digest_set(digest),
-                annotations: None,
-            }],
+            subject: vec![Subject::named(name, digest)],
             predicate_type: predicate_type.into(),
             predicate,
         }

@@ -4,11 +4,13 @@
     reason = "this is where the environment is read"
 )]
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
+use modelctl::provenance::collect::VARIABLES;
 use modelctl::secret::Secret;
 
 /// Returns the variable `name`, for `--key env://NAME`.
@@ -88,7 +90,17 @@ pub(super) fn hosts_directory() -> Option<PathBuf> {
     Some(configs.join("modelctl/certs.d")).filter(|path| path.is_dir())
 }
 
-/// Returns where credential helpers are looked for.
+/// Returns what the system that started this job says of itself: by the closed list of variables
+/// that may enter a statement, and no other.
+pub(super) fn training() -> BTreeMap<String, String> {
+    let set = VARIABLES.iter().filter_map(|name| {
+        let value = std::env::var(name).ok()?;
+        Some(((*name).to_owned(), value))
+    });
+    set.collect()
+}
+
+/// Returns where credential helpers, and programs that know about a training run, are looked for.
 pub(super) fn search_path() -> Option<OsString> {
     std::env::var_os("PATH")
 }

@@ -11,21 +11,26 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::parse;
+use super::provenance::ProvenanceArgs;
 use super::report::{Failure, Report, count, size};
 use super::stores::{MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
 
 /// Show an artifact's files, sizes, kinds, model summary and annotations; no weights are fetched.
 ///
-/// Nothing shown is verified: `modelctl verify` and `modelctl tree` say who vouches for it.
+/// Nothing shown is verified: `modelctl verify` and `modelctl tree` say who vouches for it, and
+/// `--provenance` what is proven of where it comes from.
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl inspect oci:./store:v1
+  modelctl inspect oci:./store:v1 --provenance --key cosign.pub
   modelctl inspect registry.example.com/acme/bert:v1 --json | jq '.files[].path'")]
 pub(super) struct InspectArgs {
     /// What to show.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
     reference: Reference,
+    #[command(flatten)]
+    provenance: ProvenanceArgs,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
@@ -33,7 +38,7 @@ pub(super) struct InspectArgs {
 }
 
 /// The media types of configs that say what the model is.
-const CONFIGS: [&str; 2] = [model::media_type::CONFIG, model::media_type::LEGACY_CONFIG];
+pub(super) const CONFIGS: [&str; 2] = [model::media_type::CONFIG, model::media_type::LEGACY_CONFIG];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -83,9 +88,14 @@ pub(super) async fn run(args: InspectArgs, terminal: &Terminal) -> Result<Report
             .collect(),
         annotations: manifest.annotations.clone(),
     };
-    let text = text(&data);
+    let provenance = args.provenance.read(&*store, &artifact, terminal).await?;
+    let mut lines = lines(&data);
     let mut report = Report::of(&data)?;
-    report.stdout = text;
+    if let Some(provenance) = &provenance {
+        lines.extend(provenance.lines());
+        report = report.with(provenance)?;
+    }
+    report.stdout = lines.iter().map(|line| printable(line) + "\n").collect();
     Ok(report)
 }
 
@@ -106,7 +116,7 @@ async fn model_config(store: &dyn Store, document: &Document) -> Result<Option<V
     Ok(Some(modelctl::json::parse(&bytes, "the model's config")?))
 }
 
-fn text(data: &Inspected) -> String {
+fn lines(data: &Inspected) -> Vec<String> {
     let mut lines = vec![
         format!("{:<14}{}", "reference", data.reference),
         format!(
@@ -149,5 +159,5 @@ fn text(data: &Inspected) -> String {
             file.path
         ));
     }
-    lines.iter().map(|line| printable(line) + "\n").collect()
+    lines
 }

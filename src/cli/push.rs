@@ -13,6 +13,7 @@ use modelctl::error::{Error, Reason, Result};
 use modelctl::manifest::{Annotations, Descriptor};
 use modelctl::pack::{Memory, PackOptions, Plan};
 use modelctl::predicate::PredicateType;
+use modelctl::provenance::claim::Claim;
 use modelctl::push::{PushOptions, push};
 use modelctl::reference::Reference;
 use modelctl::selection::Selection;
@@ -20,15 +21,15 @@ use modelctl::sign::Signer;
 use modelctl::store::Store;
 use modelctl::verify::Artifact;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::content::FormatArgs;
 use super::gate::{GateArgs, fresh};
 use super::report::{Failure, Report, count, size};
 use super::signing::SigningArgs;
-use super::stores::{ConcurrencyArgs, RegistryArgs};
+use super::stores::{ConcurrencyArgs, RegistryArgs, Stores};
 use super::terminal::Terminal;
-use super::{attest, content, environment, parse};
+use super::training::{Place, Training, TrainingArgs};
+use super::{attest, content, environment, parse, training};
 
 /// Pack a model directory and push it, signed and attested if asked.
 ///
@@ -40,7 +41,7 @@ use super::{attest, content, environment, parse};
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --key cosign.key
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --identity-token token.jwt --yes
   modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key \\
-      --attest slsaprovenance1=provenance.json
+      --training-run run.toml --attest cyclonedx=bom.json
   modelctl push registry.example.com/mirror/bert:v1 ./bert --require-signature --key publisher.pub
   modelctl push localhost:5000/bert:v1 ./bert --strict-content --allow-format python")]
 pub(super) struct PushArgs {
@@ -61,6 +62,8 @@ pub(super) struct PushArgs {
     /// Attach the predicate in FILE as a signed attestation of TYPE (repeatable).
     #[arg(long, value_name = "TYPE=FILE")]
     attest: Vec<String>,
+    #[command(flatten)]
+    training: TrainingArgs,
     /// Annotate the manifest (repeatable).
     #[arg(long, value_name = "K=V", value_parser = annotation)]
     annotation: Vec<(String, String)>,
@@ -125,7 +128,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
     let is_legacy = args.signing.is_legacy();
-    let signs = args.sign || !args.attest.is_empty();
+    let signs = args.signs();
     let signing = match signs {
         true => Some(args.signing.prepare(&args.registry, terminal)?),
         false => None,
@@ -133,22 +136,28 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     let own = args.signing.key().filter(|_| !signs);
     let required = args.gate.required(&args.directory, own)?;
     let mut options = options(&args, terminal)?;
+    let stores = args.registry.stores(terminal)?;
+    let training = args.training(&stores, &options, terminal).await?;
     let plan = Plan::read(&args.directory, &options.pack).await?;
     options.gate = match required {
         Some(gate) => Some(gate),
         None => fresh(&args.directory, &plan)?,
     };
     let content = examine(&plan, &args.formats, args.strict_content, terminal).await?;
-    let store = args
-        .registry
-        .stores(terminal)?
-        .write(args.reference.location())?;
+    if let Some(training) = &training {
+        training.check(&plan)?;
+    }
+    let store = stores.write(args.reference.location())?;
     let pushed = push(&*store, &plan, &options, terminal.progress()).await?;
     remember(options.memory, terminal).await;
 
     let artifact = Artifact::stored(args.reference.clone(), pushed.document.clone());
     let mut referrers = Vec::new();
     if let Some(signing) = signing {
+        let mut claims = attestations;
+        if let Some(training) = &training {
+            claims.extend(training.claims(&*store, &artifact).await?);
+        }
         // A certificate lives for minutes, an upload may take hours: it is asked for only now.
         let by = signing.signer(terminal).await?;
         let to = Target {
@@ -162,13 +171,37 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
             let name = model_name(&args.directory);
             referrers = to.sign(oms.then_some(name.as_str())).await?;
         }
-        referrers.extend(to.attest(attestations).await?);
+        let attached = training::attach(&*store, &artifact, claims, to.signer, is_legacy).await?;
+        referrers.extend(attached);
     }
     if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;
     }
     let report = report(&args, &artifact, &pushed, referrers)?;
     Ok(report.with(&serde_json::json!({ "content": content }))?)
+}
+
+impl PushArgs {
+    /// Whether anything is to be signed.
+    fn signs(&self) -> bool {
+        self.sign || self.training.is_given() || !self.attest.is_empty()
+    }
+
+    /// Reads the run file, and everything that it names.
+    async fn training(
+        &self,
+        stores: &Stores,
+        options: &PushOptions,
+        terminal: &Terminal,
+    ) -> Result<Option<Training>> {
+        let place = Place {
+            location: self.reference.location(),
+            registry: &self.registry,
+            stores,
+        };
+        let memory = options.memory.as_ref();
+        self.training.prepare(&place, memory, terminal).await
+    }
 }
 
 /// Refuses flags that would not do what they seem to.
@@ -179,14 +212,13 @@ fn check_flags(args: &PushArgs) -> Result<()> {
                 .hint("the digest follows from the content; it is printed afterwards"),
         );
     }
-    let signs = args.sign || !args.attest.is_empty();
+    let signs = args.signs();
     // A required signature may be by `--key` too, but not by whoever signs now.
     let asks_key = args.gate.require_signature && args.signing.key().is_some();
     if args.signing.is_given() && !signs && !asks_key {
         let message = "it is said who signs, but nothing is to be signed";
-        return Err(
-            Error::new(Reason::Usage, message).hint("add `--sign`, or `--attest TYPE=FILE`")
-        );
+        return Err(Error::new(Reason::Usage, message)
+            .hint("add `--sign`, `--training-run FILE` or `--attest TYPE=FILE`"));
     }
     Ok(())
 }
@@ -283,7 +315,7 @@ async fn remember(memory: Option<Memory>, terminal: &Terminal) {
 }
 
 /// Reads what `--attest` names and checks its shape.
-fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
+fn attestations(options: &[String]) -> Result<Vec<Claim>> {
     let parse = |option: &String| {
         let (name, file) = option.split_once('=').ok_or_else(|| {
             Error::new(
@@ -293,8 +325,11 @@ fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
             .hint("for example `--attest slsaprovenance1=provenance.json`")
         })?;
         let predicate_type: PredicateType = name.parse()?;
-        let predicate = attest::read_predicate(Path::new(file), &predicate_type)?;
-        Ok((predicate_type.into(), predicate))
+        Ok(Claim {
+            predicate: attest::read_predicate(Path::new(file), &predicate_type)?,
+            predicate_type: predicate_type.into(),
+            files: Vec::new(),
+        })
     };
     options.iter().map(parse).collect()
 }
@@ -343,22 +378,6 @@ impl Target<'_> {
         if let Some(name) = name {
             let done = sign_model(store, artifact, name, signer, now).await?;
             attached.push(attest::attachment(modelctl::oms::PREDICATE, done, None));
-        }
-        Ok(attached)
-    }
-
-    async fn attest(&self, attestations: Vec<(String, Value)>) -> Result<Vec<Attachment>> {
-        use modelctl::attest::{attest as attach, attest_legacy};
-        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
-        let now = Timestamp::now();
-        let mut attached = Vec::new();
-        for (predicate_type, predicate) in attestations {
-            let done = attach(store, artifact, &predicate_type, predicate, signer, now).await?;
-            let legacy = match self.is_legacy {
-                true => Some(attest_legacy(store, artifact, &done).await?),
-                false => None,
-            };
-            attached.push(attest::attachment(&predicate_type, done, legacy));
         }
         Ok(attached)
     }

@@ -133,6 +133,20 @@ impl Sources {
 }
 
 impl RegistryArgs {
+    /// Returns what holds for a registry that the command line does not name: what was said about
+    /// the one that it names, its password above all, is not for others.
+    pub(super) fn elsewhere(&self) -> Self {
+        Self {
+            username: None,
+            password_stdin: false,
+            plain_http: false,
+            ca_file: self.ca_file.clone(),
+            cert_file: None,
+            key_file: None,
+            private_host: self.private_host.clone(),
+        }
+    }
+
     /// Reads what the flags name, the password from stdin included.
     pub(super) fn stores(&self, terminal: &Terminal) -> Result<Stores> {
         let credentials: Arc<dyn CredentialSource> = match self.credential()? {

@@ -37,4 +37,5 @@ mod pki;
 mod referrers;
 mod tampering;
 mod tokens;
+mod training;
 mod transfer;
