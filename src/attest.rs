@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::bundle::Bundle;
 use crate::error::Result;
 use crate::manifest::Descriptor;
+use crate::policy::name_annotations;
 use crate::referrer::{self, Content};
 use crate::sign::{Signer, sign_statement};
 use crate::statement::Statement;
@@ -24,7 +25,8 @@ pub struct Attached {
     pub existed: bool,
 }
 
-/// Signs `artifact`; `annotations` are signed with it, as by `cosign sign -a`.
+/// Signs `artifact`; `annotations` are signed with it, as by `cosign sign -a`. So is the name that
+/// it was asked for by, unless they give another, so that the signature cannot be moved.
 pub async fn sign(
     store: &dyn Store,
     artifact: &Artifact,
@@ -32,7 +34,9 @@ pub async fn sign(
     signer: &dyn Signer,
     now: Timestamp,
 ) -> Result<Attached> {
-    let statement = Statement::signature(artifact.digest(), annotations);
+    let mut names = name_annotations(artifact.reference());
+    names.extend(annotations);
+    let statement = Statement::signature(artifact.digest(), names);
     attach_once(store, artifact, &statement, signer, now).await
 }
 

@@ -16,6 +16,7 @@ mod list;
 mod login;
 mod logout;
 mod man;
+mod policy;
 mod progress;
 mod pull;
 mod push;
@@ -96,6 +97,7 @@ enum Command {
     Copy(copy::CopyArgs),
     List(list::ListArgs),
     Tag(tag::TagArgs),
+    Policy(policy::PolicyCommand),
     Login(login::LoginArgs),
     Logout(logout::LogoutArgs),
     GenerateKeyPair(generate_key_pair::GenerateKeyPairArgs),
@@ -117,6 +119,7 @@ impl Command {
             Self::Copy(_) => "copy",
             Self::List(_) => "list",
             Self::Tag(_) => "tag",
+            Self::Policy(_) => "policy",
             Self::Login(_) => "login",
             Self::Logout(_) => "logout",
             Self::GenerateKeyPair(_) => "generate-key-pair",
@@ -137,6 +140,7 @@ impl Command {
             Self::Copy(args) => copy::run(args, terminal).await,
             Self::List(args) => list::run(args, terminal).await,
             Self::Tag(args) => tag::run(args, terminal).await,
+            Self::Policy(args) => policy::run(args, terminal).await,
             Self::Login(args) => login::run(args, terminal).await,
             Self::Logout(args) => logout::run(args, terminal).await,
             Self::GenerateKeyPair(args) => generate_key_pair::run(args, terminal),

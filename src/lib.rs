@@ -38,6 +38,7 @@ pub mod receipt;
 pub mod reference;
 pub mod referrer;
 pub mod registry;
+pub mod revocation;
 pub mod secret;
 pub mod selection;
 pub mod sign;

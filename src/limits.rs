@@ -114,6 +114,12 @@ pub const LOCAL_FILE: u64 = 1 << 20;
 /// A predicate file on the local disk.
 pub const PREDICATE_FILE: u64 = 8 << 20;
 
+/// A policy file, and a list of revocations.
+pub const POLICY_FILE: u64 = 1 << 20;
+
+/// Entries of a list of revocations.
+pub const REVOCATIONS: usize = 65_536;
+
 /// What a credential helper may print.
 pub const HELPER_OUTPUT: u64 = 64 << 10;
 

@@ -7,14 +7,17 @@
 mod key;
 mod signed;
 pub mod sigstore;
+mod validity;
 mod witness;
 
 pub use signed::Blob;
+pub use validity::Validity;
 pub use witness::{LogProof, Witness};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Content};
@@ -30,6 +33,8 @@ use sigstore::{Claim, Keyless, SigstoreRoot};
 pub struct Authority {
     name: String,
     kind: Kind,
+    validity: Validity,
+    witnesses: Option<Arc<SigstoreRoot>>,
 }
 
 /// How an authority is recognised.
@@ -42,18 +47,37 @@ enum Kind {
 impl Authority {
     /// Returns the holder of the private half of `key`, called `name`.
     pub fn key(name: impl Into<String>, key: PublicKey) -> Self {
-        Self {
-            name: name.into(),
-            kind: Kind::Key(key),
-        }
+        Self::new(name.into(), Kind::Key(key))
     }
 
     /// Returns whoever a Sigstore instance certified to be `keyless`'s identity, called `name`.
     pub fn keyless(name: impl Into<String>, keyless: Keyless) -> Self {
+        Self::new(name.into(), Kind::Keyless(Box::new(keyless)))
+    }
+
+    fn new(name: String, kind: Kind) -> Self {
         Self {
-            name: name.into(),
-            kind: Kind::Keyless(Box::new(keyless)),
+            name,
+            kind,
+            validity: Validity::ALWAYS,
+            witnesses: None,
         }
+    }
+
+    /// Trusts it for signatures of a certain time only. Whether one is of that time is
+    /// [`crate::policy`]'s to say, which knows what time it is.
+    #[must_use]
+    pub fn valid(mut self, validity: Validity) -> Self {
+        self.validity = validity;
+        self
+    }
+
+    /// Checks log entries and timestamps of this authority's signatures under `root`: what is there
+    /// must then be right. An identity has its own instance, for which this means nothing.
+    #[must_use]
+    pub fn with_witnesses(mut self, root: Arc<SigstoreRoot>) -> Self {
+        self.witnesses = Some(root);
+        self
     }
 
     /// Returns the name.
@@ -97,6 +121,22 @@ impl SignerIdentity {
             Self::Key { name, .. } | Self::Keyless { name, .. } => name,
         }
     }
+
+    /// Whether this is the same signer as `other`, whatever the authorities are called that
+    /// recognise them: nobody counts as two by going under two names.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.holder() == other.holder()
+    }
+
+    /// Returns what tells signers apart, apart from what the user calls them.
+    fn holder(&self) -> (&'static str, String, &str) {
+        match self {
+            Self::Key { fingerprint, .. } => ("key", fingerprint.to_string(), ""),
+            Self::Keyless {
+                identity, issuer, ..
+            } => ("keyless", issuer.clone(), identity),
+        }
+    }
 }
 
 impl std::fmt::Display for SignerIdentity {
@@ -125,6 +165,7 @@ impl std::fmt::Display for SignerIdentity {
 pub struct Recognised {
     signer: SignerIdentity,
     witnesses: Vec<Witness>,
+    validity: Validity,
 }
 
 impl Recognised {
@@ -137,18 +178,29 @@ impl Recognised {
     pub fn witnesses(&self) -> &[Witness] {
         &self.witnesses
     }
+
+    /// Returns for signatures of which time the authority is trusted.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// Returns the earliest time at which somebody else is proven to have seen the signature.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.witnesses.iter().filter_map(Witness::time).min()
+    }
 }
 
 /// A statement whose signature was verified, and who made it. Only
 /// [`TrustRoot::authenticate`] makes one.
 ///
 /// ```compile_fail
-/// let forged = modelctl::trust::Authenticated { statement: todo!(), recognised: todo!() };
+/// let forged = modelctl::trust::Authenticated { statement: todo!(), recognised: todo!(), also: vec![] };
 /// ```
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     statement: Statement,
     recognised: Recognised,
+    also: Vec<Recognised>,
 }
 
 impl Authenticated {
@@ -157,9 +209,15 @@ impl Authenticated {
         &self.statement
     }
 
-    /// Returns who signed it.
+    /// Returns who signed it, by the first authority that recognises it as its own.
     pub fn signer(&self) -> &SignerIdentity {
         self.recognised.signer()
+    }
+
+    /// Returns every authority that recognises the signature as its own: there is one signature,
+    /// and one signer, but a policy may ask for any of the authorities that they are.
+    pub fn recognised(&self) -> impl Iterator<Item = &Recognised> {
+        std::iter::once(&self.recognised).chain(&self.also)
     }
 
     /// Returns the logs and timestamp authorities that were verified to have seen the signature.
@@ -201,6 +259,27 @@ impl TrustRoot {
         self
     }
 
+    /// Returns a root that recognises everyone whom this or `other` does, each under the instance
+    /// that they brought along.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let both = self.settled().into_iter().chain(other.settled());
+        Self {
+            authorities: both.collect(),
+            witnesses: None,
+        }
+    }
+
+    /// Returns the authorities, each with what its log entries and timestamps are checked under.
+    fn settled(self) -> Vec<Authority> {
+        let root = self.witnesses;
+        let settle = |mut authority: Authority| {
+            authority.witnesses = authority.witnesses.or_else(|| root.clone());
+            authority
+        };
+        self.authorities.into_iter().map(settle).collect()
+    }
+
     /// Returns the names of everyone recognised.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.authorities.iter().map(Authority::name)
@@ -212,10 +291,11 @@ impl TrustRoot {
     pub fn authenticate(&self, bundle: &Bundle) -> Result<Authenticated> {
         let envelope = bundle.envelope()?;
         let signed = Signed::statement(bundle, envelope, self.witnesses.as_deref());
-        let recognised = self.recognise(&signed)?;
+        let (recognised, also) = self.recognise(&signed)?;
         Ok(Authenticated {
             statement: Statement::parse(envelope.unverified_payload())?,
             recognised,
+            also,
         })
     }
 
@@ -238,36 +318,52 @@ impl TrustRoot {
             Content::Message(message) if message.contradicts(&digest) => Err(mismatch()),
             Content::Message(message) => {
                 let witnesses = self.witnesses.as_deref();
-                self.recognise(&Signed::blob(bundle, message, blob, witnesses))
+                let (recognised, _) =
+                    self.recognise(&Signed::blob(bundle, message, blob, witnesses))?;
+                Ok(recognised)
             }
         }
     }
 
-    /// Returns who signed: the first authority that recognises the signature as its own. If none
-    /// does, the refusal is that of whoever came nearest, whatever their order.
-    fn recognise(&self, signed: &Signed<'_>) -> Result<Recognised> {
+    /// Returns who signed: the first authority that recognises the signature as its own, and the
+    /// others that do. If none does, the refusal is that of whoever came nearest, whatever their
+    /// order.
+    fn recognise(&self, signed: &Signed<'_>) -> Result<(Recognised, Vec<Recognised>)> {
+        let mut found = Vec::new();
         let mut nearest: Option<Error> = None;
         for authority in &self.authorities {
             match authority.recognise(signed) {
-                Ok(recognised) => return Ok(recognised),
+                Ok(recognised) => found.push(recognised),
                 Err(error) if nearest.as_ref().is_none_or(|kept| nearer(&error, kept)) => {
                     nearest = Some(error);
                 }
                 Err(_) => {}
             }
         }
-        Err(nearest.unwrap_or_else(|| {
-            Error::new(Reason::UntrustedSigner, "nobody is trusted to have signed")
-        }))
+        let mut found = found.into_iter();
+        match found.next() {
+            Some(first) => Ok((first, found.collect())),
+            None => Err(nearest.unwrap_or_else(|| {
+                Error::new(Reason::UntrustedSigner, "nobody is trusted to have signed")
+            })),
+        }
     }
 }
 
 impl Authority {
     fn recognise(&self, signed: &Signed<'_>) -> Result<Recognised> {
-        match &self.kind {
-            Kind::Key(key) => key::recognise(&self.name, key, signed),
-            Kind::Keyless(keyless) => sigstore::recognise(&self.name, keyless, signed),
-        }
+        let (signer, witnesses) = match &self.kind {
+            Kind::Key(key) => {
+                let root = self.witnesses.as_deref().or(signed.witnesses);
+                key::recognise(&self.name, key, signed, root)?
+            }
+            Kind::Keyless(keyless) => sigstore::recognise(&self.name, keyless, signed)?,
+        };
+        Ok(Recognised {
+            signer,
+            witnesses,
+            validity: self.validity,
+        })
     }
 }
 

@@ -12,9 +12,11 @@
 //! by the same code. Only [`Verification::admit`] makes a [`Verified`] from a verdict, and only a
 //! [`Verified`] artifact can be unpacked.
 
+use std::collections::BTreeSet;
+
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
-use crate::policy::{Candidate, Policy, Verdict};
+use crate::policy::{Candidate, Finding, Policy, Subject, Verdict};
 use crate::reference::Reference;
 use crate::referrer::{self, Content, RawBundle, Referrer};
 use crate::store::{RawDocument, Store};
@@ -101,7 +103,8 @@ pub async fn verify(
             Content::Other => {}
         }
     }
-    let verdict = policy.judge(artifact.digest(), &candidates);
+    let subject = subject(artifact.document(), artifact.reference());
+    let verdict = policy.judge(subject, &candidates);
     Ok(Verification {
         artifact,
         verdict,
@@ -109,15 +112,22 @@ pub async fn verify(
     })
 }
 
-/// Judges the artifact with the digest `artifact` by `bundles` alone: steps 4 and 5.
+/// Judges the artifact whose manifest is `document`, asked for as `reference`, by `bundles` alone:
+/// steps 4 and 5.
 pub fn judge(
-    artifact: &Digest,
+    document: &RawDocument,
+    reference: &Reference,
     bundles: &[RawBundle],
     trust: &TrustRoot,
     policy: &Policy,
 ) -> Verdict {
     let candidates: Vec<_> = bundles.iter().map(|raw| candidate(raw, trust)).collect();
-    policy.judge(artifact, &candidates)
+    policy.judge(subject(document, reference), &candidates)
+}
+
+/// Returns what a policy is to judge.
+fn subject<'a>(document: &'a RawDocument, reference: &'a Reference) -> Subject<'a> {
+    Subject::new(document.digest(), document.document(), reference)
 }
 
 /// Authenticates one bundle.
@@ -185,44 +195,87 @@ impl Verification {
 
 /// Says in one error why `verdict` does not admit `what`; nothing if it does.
 pub fn refusal(verdict: &Verdict, what: &Reference) -> Option<Error> {
-    let (finding, reason) = match verdict.first_unmet() {
-        Some(unmet) => unmet,
-        None if verdict.admits() => return None,
-        None => return Some(Error::new(Reason::SignatureMissing, "nothing was required")),
+    if verdict.admits() {
+        return None;
+    }
+    if let Some(objection) = verdict.objections.first() {
+        let message = format!("`{what}` may not be used: {}", objection.message);
+        return Some(Error::new(objection.reason, message).hint(advice(objection.reason, what)));
+    }
+    let Some((finding, reason)) = verdict.first_unmet() else {
+        return Some(Error::new(Reason::SignatureMissing, "nothing was required"));
     };
-    let near = finding
-        .refused
-        .iter()
-        .find(|refusal| refusal.reason == reason);
-    let detail = match near {
-        Some(refusal) => refusal.message.clone(),
-        None if finding.refused.is_empty() => "nothing is attached to it".to_owned(),
-        None => "what is attached to it states other things".to_owned(),
-    };
-    let requirement = &finding.requirement;
-    let error = Error::new(
-        reason,
-        format!("`{what}` has no trusted {requirement}: {detail}"),
+    let message = format!(
+        "`{what}` has {}: {}",
+        lack(finding),
+        detail(finding, reason)
     );
-    Some(
-        error.hint(match reason {
-            Reason::SignatureMissing => {
-                format!("have its publisher sign it: `modelctl sign {what} --key …`")
-            }
-            Reason::AttestationMissing => {
-                format!("see what is attached: `modelctl tree {what}`")
-            }
-            Reason::UntrustedSigner => {
-                "check that `--key` is the publisher's public key; `modelctl tree` shows who signed"
-                    .to_owned()
-            }
-            Reason::IdentityMismatch | Reason::IssuerMismatch | Reason::ClaimMismatch => {
-                "check that this is whom you trust; if so, name the identity and issuer as they are"
-                    .to_owned()
-            }
-            _ => "do not use it; ask its publisher, and whoever runs the registry".to_owned(),
-        }),
-    )
+    Some(Error::new(reason, message).hint(advice(reason, what)))
+}
+
+/// Says what an unmet requirement lacks.
+fn lack(finding: &Finding) -> String {
+    let requirement = &finding.requirement;
+    match (finding.signers, finding.threshold) {
+        (0, 1) => format!("no trusted {requirement}"),
+        (found, wanted) => format!("{found} of {wanted} trusted signers of a {requirement}"),
+    }
+}
+
+/// Says what came nearest to meeting a requirement.
+fn detail(finding: &Finding, reason: Reason) -> String {
+    let mut refused = finding.refused.iter();
+    if let Some(near) = refused.find(|refusal| refusal.reason == reason) {
+        return near.message.clone();
+    }
+    if reason == Reason::TooFewSigners {
+        let signed: BTreeSet<_> = finding
+            .met_by
+            .iter()
+            .map(|e| e.signer.authority())
+            .collect();
+        let signed: Vec<_> = signed.into_iter().collect();
+        let asked = finding.authorities.join(", ");
+        return format!("{} signed, of {asked}", signed.join(", "));
+    }
+    match finding.refused.is_empty() {
+        true => "nothing is attached to it".to_owned(),
+        false => "what is attached to it states other things".to_owned(),
+    }
+}
+
+/// Returns what to do about a refusal.
+fn advice(reason: Reason, what: &Reference) -> String {
+    let text = match reason {
+        Reason::SignatureMissing => {
+            return format!("have its publisher sign it: `modelctl sign {what} --key …`");
+        }
+        Reason::AttestationMissing => {
+            return format!("see what is attached: `modelctl tree {what}`");
+        }
+        Reason::TooFewSigners | Reason::ConstraintUnmet => {
+            return format!("see each requirement: `modelctl policy explain {what}`");
+        }
+        Reason::UntrustedSigner => {
+            "check that `--key` is the publisher's public key; `modelctl tree` shows who signed"
+        }
+        Reason::IdentityMismatch | Reason::IssuerMismatch | Reason::ClaimMismatch => {
+            "check that this is whom you trust; if so, name the identity and issuer as they are"
+        }
+        Reason::NameMismatch => {
+            "it may have been moved there; if that is meant (a mirror), say so in the policy's \
+             `remap`, or have it signed there"
+        }
+        Reason::SignatureTooYoung => "wait; the policy's `min_signature_age` says how long",
+        Reason::SignatureTooOld | Reason::OutsideValidity => "have it signed anew",
+        Reason::TimeUnproven => "have it signed with a transparency log or a timestamp authority",
+        Reason::Downgrade => {
+            "if the older one is meant, pull it by its digest, or into another directory"
+        }
+        Reason::RevocationsUnavailable => "get the newest list from whoever publishes it",
+        _ => "do not use it; ask its publisher, and whoever runs the registry",
+    };
+    text.to_owned()
 }
 
 /// A value that a policy admitted, or that someone chose to use without one.

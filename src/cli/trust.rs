@@ -2,7 +2,7 @@
 
 use clap::Args;
 use modelctl::error::{Error, Reason, Result};
-use modelctl::policy::{Policy, Requirement, Verdict};
+use modelctl::policy::{Finding, Policy, Requirement, Rule, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::trust::{Authority, TrustRoot};
 
@@ -77,11 +77,23 @@ impl TrustArgs {
 
     /// Returns what must be attached: a signature, and each required attestation.
     pub(super) fn policy(&self) -> Result<Policy> {
+        Policy::new(self.requirements())
+    }
+
+    /// Returns the same, by one of those who are called one of `names`.
+    pub(super) fn policy_of<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<Policy> {
+        let names: Vec<_> = names.collect();
+        let rules = self
+            .requirements()
+            .map(|requirement| Rule::new(requirement).by(names.iter().copied(), 1));
+        Policy::of_rules(rules.collect::<Result<Vec<_>>>()?)
+    }
+
+    fn requirements(&self) -> impl Iterator<Item = Requirement> {
         let attestation = |predicate_type: &PredicateType| Requirement::Attestation {
             predicate_type: predicate_type.to_string(),
         };
-        let attestations = self.require.iter().map(attestation);
-        Policy::new(std::iter::once(Requirement::Signature).chain(attestations))
+        std::iter::once(Requirement::Signature).chain(self.require.iter().map(attestation))
     }
 
     /// Says what to do when `--verify` was asked for and nobody is named.
@@ -92,7 +104,7 @@ impl TrustArgs {
         )
         .hint(
             "name who is trusted: `--key release.pub`, or `--certificate-identity` with \
-             `--certificate-oidc-issuer`",
+             `--certificate-oidc-issuer`; or write a policy (`modelctl policy init`)",
         )
     }
 }
@@ -101,12 +113,7 @@ impl TrustArgs {
 pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
     let mut lines = Vec::new();
     for finding in &verdict.findings {
-        let mark = if finding.reason.is_none() {
-            "ok "
-        } else {
-            "no "
-        };
-        lines.push(format!("{mark} {}", finding.requirement));
+        lines.push(heading(finding));
         for evidence in &finding.met_by {
             lines.push(format!("     by {}", evidence.signer));
             let witnesses = evidence.witnesses.iter();
@@ -125,5 +132,25 @@ pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
             }));
         }
     }
+    let objections = verdict.objections.iter();
+    lines.extend(objections.map(|o| format!("no  {} ({})", o.message, o.reason.code())));
     lines
+}
+
+/// Returns a requirement with whether it is met, and by whom it must be if not by anyone.
+fn heading(finding: &Finding) -> String {
+    let mark = match finding.reason {
+        None => "ok ",
+        Some(_) => "no ",
+    };
+    let whose = match (finding.authorities.as_slice(), finding.threshold) {
+        ([], _) => String::new(),
+        ([one], _) => format!(" by {one}"),
+        (several, threshold) => format!(
+            " by {threshold} of {} ({} found)",
+            several.join(", "),
+            finding.signers
+        ),
+    };
+    format!("{mark} {}{whose}", finding.requirement)
 }

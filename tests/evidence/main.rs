@@ -8,6 +8,8 @@ mod conformance;
 #[cfg(test)]
 mod cosign;
 #[cfg(test)]
+mod goldens;
+#[cfg(test)]
 mod keyless;
 #[cfg(test)]
 mod policy;
