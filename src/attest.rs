@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::bundle::Bundle;
 use crate::error::Result;
 use crate::manifest::Descriptor;
+use crate::model;
+use crate::oms::Contents;
 use crate::policy::name_annotations;
 use crate::referrer::{self, Content};
 use crate::sign::{Signer, sign_statement};
 use crate::statement::Statement;
 use crate::store::Store;
-use crate::trust::TrustRoot;
 use crate::verify::Artifact;
 
 /// What attaching a statement came to.
@@ -55,6 +56,21 @@ pub async fn attest(
     attach_once(store, artifact, &statement, signer, now).await
 }
 
+/// Signs the list of the files of the model that `artifact` is, called `name`, as model signatures
+/// do: from the digests of its layers, without reading a file.
+pub async fn sign_model(
+    store: &dyn Store,
+    artifact: &Artifact,
+    name: &str,
+    signer: &dyn Signer,
+    now: Timestamp,
+) -> Result<Attached> {
+    let manifest = artifact.document().document().clone();
+    let files = model::files(&manifest.into_manifest("the artifact")?)?;
+    let statement = Contents::of_files(name, &files)?.to_statement();
+    attach_once(store, artifact, &statement, signer, now).await
+}
+
 /// Signs and attaches `statement`, unless this signer's same statement is attached already: doing
 /// a thing twice does not pile up referrers.
 async fn attach_once(
@@ -87,7 +103,7 @@ async fn find(
     statement: &Statement,
     signer: &dyn Signer,
 ) -> Result<Option<Descriptor>> {
-    let trust = TrustRoot::new([signer.authority()])?;
+    let trust = signer.trust()?;
     for referrer in referrer::collect(store, subject).await? {
         let Content::Bundle(raw) = referrer.content() else {
             continue;
@@ -98,7 +114,7 @@ async fn find(
         let Ok(found) = trust.authenticate(&bundle) else {
             continue;
         };
-        if says_the_same(found.statement(), statement) {
+        if says_the_same(found.statement(), statement) && signer.is_content_with(&bundle) {
             return Ok(Some(referrer.document().descriptor().clone()));
         }
     }

@@ -52,16 +52,22 @@ impl Check {
 
     /// Takes the next bytes, or refuses them if they go beyond the declared size.
     pub fn update(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() as u64 > self.left() {
+        self.expect(bytes.len())?.update(bytes);
+        Ok(())
+    }
+
+    /// Counts the next `length` bytes, or refuses them if they go beyond the declared size, and
+    /// returns the hasher that must get them.
+    pub(crate) fn expect(&mut self, length: usize) -> Result<&mut Hasher> {
+        if length as u64 > self.left() {
             let message = format!(
                 "{} is longer than the declared {} bytes",
                 self.what, self.size
             );
             return Err(Error::new(Reason::SizeMismatch, message));
         }
-        self.seen += bytes.len() as u64;
-        self.hasher.update(bytes);
-        Ok(())
+        self.seen += length as u64;
+        Ok(&mut self.hasher)
     }
 
     /// Whether this checks the content that `descriptor` describes.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 const PAGE: usize = 4096;
 
 /// A buffer that begins with a page.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Buffer {
     memory: Vec<u8>,
     start: usize,

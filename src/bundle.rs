@@ -21,7 +21,7 @@ use serde::Deserialize;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::manifest::media_type;
-use crate::{json, limits};
+use crate::{json, limits, oms};
 use wire::{BundleJson, EnvelopeJson, MessageDigestJson, MessageSignatureJson, SignatureJson};
 
 /// The payload type of an envelope that holds an in-toto statement.
@@ -104,9 +104,25 @@ impl Envelope {
         &self.signature
     }
 
+    /// Returns the bytes that were signed if this is a model signature of version 0.2.
+    pub(crate) fn signed_bytes_v02(&self) -> Option<Vec<u8>> {
+        let claimed = self.claimed_predicate_type();
+        oms::signed_bytes_v02(&self.payload, claimed.as_deref())
+    }
+
     /// Returns the payload. It means nothing before the signature is verified.
     pub fn unverified_payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    fn claimed_predicate_type(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Claim {
+            predicate_type: String,
+        }
+        let claim = serde_json::from_slice::<Claim>(&self.payload).ok();
+        claim.map(|claim| claim.predicate_type)
     }
 }
 
@@ -160,6 +176,15 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
         payload.len()
     );
     [head.as_bytes(), payload].concat()
+}
+
+/// Returns the statement whose encoding `message` is, if it is one's.
+pub fn statement_of(message: &[u8]) -> Option<&[u8]> {
+    let head = format!("DSSEv1 {} {IN_TOTO} ", IN_TOTO.len());
+    let rest = message.strip_prefix(head.as_bytes())?;
+    let end = rest.iter().position(|byte| *byte == b' ')?;
+    let (length, payload) = (rest.get(..end)?, rest.get(end + 1..)?);
+    (length == payload.len().to_string().as_bytes()).then_some(payload)
 }
 
 impl Bundle {
@@ -259,14 +284,7 @@ impl Bundle {
 
     /// Returns the predicate type that the bundle claims to carry, for choosing words only.
     pub fn claimed_predicate_type(&self) -> Option<String> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Claim {
-            predicate_type: String,
-        }
-        serde_json::from_slice::<Claim>(&self.envelope().ok()?.payload)
-            .ok()
-            .map(|claim| claim.predicate_type)
+        self.envelope().ok()?.claimed_predicate_type()
     }
 }
 

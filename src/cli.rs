@@ -4,11 +4,15 @@
 //! library and returns a [`Report`]. Nothing below this module sees a flag.
 
 mod attest;
+mod certificates;
 mod completions;
 mod copy;
 mod environment;
 mod exit;
+mod files;
+mod gate;
 mod generate_key_pair;
+mod identity;
 mod inspect;
 mod keyless;
 mod keys;
@@ -22,19 +26,25 @@ mod pull;
 mod push;
 mod report;
 mod sign;
+mod signing;
 mod stores;
 mod tag;
 mod terminal;
+mod token;
 mod tree;
 mod trust;
 mod verify;
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use modelctl::error::Error;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use report::{Failure, Report};
 use terminal::Terminal;
@@ -158,13 +168,46 @@ pub(crate) fn parse<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
     })
 }
 
+/// Runs a command on a thread of its own, where a question to the user holds no signal up, until
+/// what is returned first is dropped. What is dropped with the command then removes what was half
+/// done.
+fn start(
+    command: Command,
+    terminal: &Arc<Terminal>,
+) -> (
+    oneshot::Sender<Infallible>,
+    oneshot::Receiver<Result<Report, Failure>>,
+) {
+    let (stop, stopped) = oneshot::channel();
+    let (done, outcome) = oneshot::channel();
+    let (runtime, terminal) = (Handle::current(), Arc::clone(terminal));
+    let run = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                // Nobody waits for the outcome of a command that was stopped.
+                outcome = command.run(&terminal) => drop(done.send(outcome)),
+                _ = stopped => {}
+            }
+        });
+    };
+    // If no thread can be had, the outcome's other end is dropped, which tells it.
+    let _ = std::thread::Builder::new().stack_size(STACK).spawn(run);
+    (stop, outcome)
+}
+
+/// The stack that a program's first thread has, too.
+const STACK: usize = 8 << 20;
+
+/// What a command that is told to stop gets to clean up.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
+
 /// Runs the command line and returns its exit code.
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    let terminal = Terminal::new(cli.output);
+    let terminal = Arc::new(Terminal::new(cli.output));
     let name = cli.command.name();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -173,14 +216,23 @@ pub(crate) fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::no_runtime(&terminal, error),
     };
+    let modes = terminal::Modes::now();
     let code = runtime.block_on(async {
+        // Before anything is begun that a signal could leave half done.
+        let signals = exit::Signals::listen();
+        let (stop, mut outcome) = start(cli.command, &terminal);
         tokio::select! {
-            outcome = cli.command.run(&terminal) => exit::finish(&terminal, name, outcome),
-            signal = exit::signal() => signal,
+            outcome = &mut outcome => exit::finish(&terminal, name, exit::received(outcome)),
+            signal = signals.received() => {
+                drop(stop);
+                let _ = tokio::time::timeout(LAST_MOMENT, outcome).await;
+                modes.restore();
+                signal
+            }
         }
     });
     // Work on blocking threads sees its channel closed and ends; it gets a moment for it.
-    runtime.shutdown_timeout(Duration::from_secs(2));
+    runtime.shutdown_timeout(LAST_MOMENT);
     code
 }
 

@@ -33,6 +33,7 @@ use crate::error::{Error, Reason, Result};
 use crate::manifest::Descriptor;
 use crate::progress::{Meter, Progress};
 use crate::reference::Location;
+use crate::sink::{Io, Shared};
 use crate::store::Store;
 
 /// Pieces between the network and a thread that writes: enough to overlap, few enough to stay flat.
@@ -85,13 +86,21 @@ pub struct Downloads {
     retry: Retry,
     spread: Spread,
     helpers: Semaphore,
+    sinks: Shared,
     progress: Arc<dyn Progress>,
 }
 
 impl Downloads {
     /// Returns downloads that are tried again and helped as said; retries are told to `progress`.
-    pub fn new(retry: Retry, spread: Spread, progress: Arc<dyn Progress>) -> Self {
+    ///
+    /// Large files are written as `io` says.
+    pub fn new(retry: Retry, spread: Spread, io: Io, progress: Arc<dyn Progress>) -> Self {
+        let sinks = Shared {
+            io,
+            meeting: Arc::default(),
+        };
         Self {
+            sinks,
             retry,
             spread,
             helpers: Semaphore::new(spread.helpers_in_all),
@@ -143,7 +152,7 @@ impl Downloads {
     ) -> Result<()> {
         let position = check.seen();
         let file = Arc::clone(&transfer.file);
-        let sink = Sink::new(file, check, Arc::clone(meter));
+        let sink = Sink::new(file, check, Arc::clone(meter), self.sinks.clone());
         let mut front = Front::new(transfer, sink, position, tries);
         let fetched = self.fetch(transfer, &mut front).await;
         // Even after a failure: the thread must not write any more when the file is used again.

@@ -145,6 +145,8 @@ macro_rules! reasons {
 reasons! {
     /// A fault of this program or its surroundings that has no better name.
     Internal = "internal" => Failed,
+    /// A token (PKCS #11) failed.
+    TokenFailed = "token-failed" => Failed,
     /// A local file changed while it was being read.
     FileChanged = "file-changed" => Failed,
 
@@ -154,7 +156,7 @@ reasons! {
     ReferenceInvalid = "reference-invalid" => Usage,
     /// A glob or `.modelignore` pattern cannot be read.
     PatternInvalid = "pattern-invalid" => Usage,
-    /// A key file cannot be read or is of an unsupported kind.
+    /// A key file, or a key in a token, cannot be read or is of an unsupported kind.
     KeyInvalid = "key-invalid" => Usage,
     /// A key file's password is missing or wrong.
     KeyPassword = "key-password" => Usage,
@@ -162,8 +164,16 @@ reasons! {
     CredentialsInvalid = "credentials-invalid" => Usage,
     /// A CA, client certificate or client key file cannot be used.
     TlsSettingsInvalid = "tls-settings-invalid" => Usage,
+    /// Nobody says who signs: there is neither a key nor an identity.
+    IdentityMissing = "identity-missing" => Usage,
+    /// An identity token is malformed, expired, or not for Sigstore.
+    IdentityTokenInvalid = "identity-token-invalid" => Usage,
+    /// A signing configuration cannot be read, or has not the services that are needed.
+    SigningConfigInvalid = "signing-config-invalid" => Usage,
     /// A `hosts.toml`, which says where mirrors are, or what it names cannot be used.
     HostsFileInvalid = "hosts-file-invalid" => Usage,
+    /// A file with certificates or a revocation list cannot be read or used.
+    CertificateFileInvalid = "certificate-file-invalid" => Usage,
     /// A file with a Sigstore instance's keys and certificates cannot be used.
     TrustRootInvalid = "trust-root-invalid" => Usage,
     /// An identity that is to be trusted says nothing, everything, or is no regular expression.
@@ -189,7 +199,7 @@ reasons! {
     NoPolicy = "no-policy" => NotVerified,
     /// Fewer of those who are trusted signed than are required.
     TooFewSigners = "too-few-signers" => NotVerified,
-    /// No trusted key made this signature.
+    /// Nobody who is trusted made this signature.
     UntrustedSigner = "untrusted-signer" => NotVerified,
     /// The signer's certificate names another identity than the trusted one.
     IdentityMismatch = "identity-mismatch" => NotVerified,
@@ -197,7 +207,8 @@ reasons! {
     IssuerMismatch = "issuer-mismatch" => NotVerified,
     /// The signer's certificate claims other things than are required, or lacks them.
     ClaimMismatch = "claim-mismatch" => NotVerified,
-    /// The signer's certificate is malformed, was not valid then, or is no trusted authority's.
+    /// The signer's certificate is malformed, was not valid then, is no trusted authority's, or breaks a rule
+    /// of one.
     CertificateInvalid = "certificate-invalid" => NotVerified,
     /// The signer's certificate lacks a trusted log's timestamp (SCT), or it is wrong.
     CertificateTimestampInvalid = "certificate-timestamp-invalid" => NotVerified,
@@ -213,6 +224,12 @@ reasons! {
     TimeUnproven = "time-unproven" => NotVerified,
     /// A signature does not match what it claims to sign.
     SignatureInvalid = "signature-invalid" => NotVerified,
+    /// A certificate was not valid at the time that counts: the proven time of signing, or now.
+    CertificateExpired = "certificate-expired" => NotVerified,
+    /// A certificate was revoked.
+    CertificateRevoked = "certificate-revoked" => NotVerified,
+    /// Revocation lists were given, and no current one covers a certificate.
+    RevocationUnknown = "revocation-unknown" => NotVerified,
     /// A bundle is malformed or of an unsupported version.
     BundleInvalid = "bundle-invalid" => NotVerified,
     /// A bundle is of a kind that these settings cannot check.
@@ -223,6 +240,8 @@ reasons! {
     StatementInvalid = "statement-invalid" => NotVerified,
     /// A statement is about another artifact.
     SubjectMismatch = "subject-mismatch" => NotVerified,
+    /// Files are not those that a model signature lists.
+    FilesMismatch = "files-mismatch" => NotVerified,
     /// A statement's predicate is not of the type that is asked for.
     PredicateTypeMismatch = "predicate-type-mismatch" => NotVerified,
     /// What an attestation says is not what the policy asks for.
@@ -288,6 +307,8 @@ reasons! {
     Unauthorised = "unauthorised" => NotAuthorised,
     /// The registry forbids this to these credentials.
     Forbidden = "forbidden" => NotAuthorised,
+    /// A token (PKCS #11) refused the PIN, or is locked.
+    TokenRefused = "token-refused" => NotAuthorised,
     /// A registry names a place that credentials must not be sent to.
     CredentialsWithheld = "credentials-withheld" => NotAuthorised,
 
@@ -299,9 +320,9 @@ reasons! {
     TrustRootUnavailable = "trust-root-unavailable" => Network,
     /// The registry asks to slow down.
     RateLimited = "rate-limited" => Network,
-    /// The registry failed.
+    /// The registry, or a service that signing needs, failed.
     RegistryFailed = "registry-failed" => Network,
-    /// The registry answered outside the protocol.
+    /// The registry, or a service that signing needs, answered outside the protocol.
     RegistryProtocol = "registry-protocol" => Network,
     /// Nothing came for too long.
     TimedOut = "timed-out" => Network,

@@ -1,34 +1,34 @@
 //! Hashing local files: as many at once as there are cores, and none longer than someone waits.
 
+mod worker;
+
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek};
+use std::io::Seek;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
-use crate::buffer::Buffer;
-use crate::digest::{Digest, Hasher};
+use self::worker::{Job, Queue};
+use crate::digest::Digest;
 use crate::directory::Stamp;
 use crate::error::{Error, Reason, Result};
-use crate::limits;
 use crate::progress::Meter;
 
 /// The right to hash, shared by everything that hashes at the same time.
 ///
 /// SHA-256 is bound by the processor, so more threads than cores only take them from the network.
-#[derive(Debug)]
 pub struct Hashers {
-    count: usize,
-    permits: Semaphore,
+    threads: usize,
+    queue: Arc<Queue>,
 }
 
 impl Default for Hashers {
-    /// Returns one hasher for each core.
+    /// Returns hashers with a thread for each core.
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
-            count: cores,
-            permits: Semaphore::new(cores),
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            queue: Arc::default(),
         }
     }
 }
@@ -36,64 +36,35 @@ impl Default for Hashers {
 impl Hashers {
     /// Returns how many files are hashed at once.
     pub fn count(&self) -> usize {
-        self.count
+        self.threads * worker::lanes()
     }
 
     /// Hashes all of `file`, which has the stamp `before` and must still have it at the end.
     /// `place` names it in errors.
     pub async fn hash(
         &self,
-        file: File,
+        mut file: File,
         before: Stamp,
         place: PathBuf,
         meter: Box<dyn Meter>,
     ) -> Result<Digest> {
-        let stopped = |_| Error::new(Reason::Internal, "a worker stopped");
-        let _permit = self
-            .permits
-            .acquire()
-            .await
-            .map_err(|error| stopped(()).because(error))?;
-        let (sender, receiver) = oneshot::channel();
-        tokio::task::spawn_blocking(move || {
-            // When nobody waits any more (Ctrl-C), a large file is not hashed to its end.
-            let is_awaited = || !sender.is_closed();
-            let digest = hash(file, before, &place, meter.as_ref(), is_awaited);
-            drop(sender.send(digest));
-        });
-        receiver.await.map_err(|error| stopped(()).because(error))?
-    }
-}
-
-fn hash(
-    mut file: File,
-    before: Stamp,
-    place: &Path,
-    meter: &dyn Meter,
-    is_awaited: impl Fn() -> bool,
-) -> Result<Digest> {
-    let failed = |error| Error::io("read", place, error);
-    file.rewind().map_err(failed)?;
-    let mut hasher = Hasher::default();
-    let mut piece = Buffer::new(limits::PIECE);
-    let mut left = before.size;
-    while is_awaited() {
-        let count = match file.read(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(failed(error)),
+        file.rewind()
+            .map_err(|error| Error::io("read", &place, error))?;
+        let (done, digest) = oneshot::channel();
+        let job = Job {
+            file,
+            before,
+            place,
+            meter,
+            done,
         };
-        // More than there was: it grows, perhaps for ever.
-        left = left
-            .checked_sub(count as u64)
-            .ok_or_else(|| changed(place))?;
-        hasher.update(piece.get(..count).unwrap_or_default());
-        meter.advance(count as u64);
-    }
-    match left == 0 && Stamp::of(&file, place)? == before {
-        true => Ok(hasher.finish()),
-        false => Err(changed(place)),
+        if let Some(worker) = self.queue.add(job, self.threads) {
+            tokio::task::spawn_blocking(move || worker.run());
+        }
+        digest.await.map_err(|error| {
+            let message = "a worker stopped";
+            Error::new(Reason::Internal, message).because(error)
+        })?
     }
 }
 
@@ -107,9 +78,8 @@ pub fn changed(place: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Silent;
-    use std::io::Write;
-    use std::sync::Arc;
+    use crate::limits;
+    use std::io::{Read, Write};
     use std::sync::atomic::{AtomicU64, Ordering};
 
     fn file(content: &[u8]) -> (tempfile::NamedTempFile, File, Stamp) {
@@ -172,14 +142,5 @@ mod tests {
             let error = Hashers::default().hash(file, stamp, place, meter).await;
             assert_eq!(error.unwrap_err().reason(), Reason::FileChanged, "{number}");
         }
-    }
-
-    #[test]
-    fn stops_when_nobody_waits() {
-        let (named, file, stamp) = file(&vec![7; limits::PIECE * 8]);
-        let read = AtomicU64::new(0);
-        let is_awaited = || read.fetch_add(1, Ordering::Relaxed) < 2;
-        hash(file, stamp, named.path(), &Silent, is_awaited).unwrap_err();
-        assert_eq!(read.load(Ordering::Relaxed), 3);
     }
 }

@@ -146,7 +146,11 @@ impl Installed {
 
     /// Returns what a newer artifact of the same name must be newer than.
     pub fn pin(&self) -> Pin {
-        let subject = Subject::new(self.digest(), self.document().document(), self.reference());
+        let subject = Subject::new(
+            self.digest(),
+            self.document().document(),
+            Some(self.reference()),
+        );
         Pin {
             reference: self.reference().clone(),
             digest: *self.digest(),
@@ -158,7 +162,7 @@ impl Installed {
     pub fn judge(&self, trust: &TrustRoot, policy: &Policy) -> Verdict {
         judge(
             self.document(),
-            self.reference(),
+            Some(self.reference()),
             &self.kept.bundles,
             trust,
             policy,

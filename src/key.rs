@@ -1,7 +1,7 @@
 //! Public keys: what verifies a signature made with a private key.
 //!
-//! Algorithms are an allow-list chosen by the key, never by the signature: ECDSA P-256 and P-384,
-//! Ed25519, RSA of 2048 to 8192 bits (PKCS#1 v1.5).
+//! Algorithms are an allow-list chosen by the key, never by the signature: ECDSA P-256, P-384 and
+//! P-521, Ed25519, RSA of 2048 to 8192 bits (PKCS#1 v1.5).
 
 #[cfg(test)]
 mod tests;
@@ -20,9 +20,9 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
-const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+pub(crate) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(crate) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(crate) const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -40,7 +40,7 @@ const RSA_BITS: RangeInclusive<u32> = 2048..=8192;
 
 /// What every refusal of a kind of key advises.
 pub(crate) const SUPPORTED: &str =
-    "supported are ECDSA P-256 and P-384, Ed25519, and RSA of 2048 to 8192 bits";
+    "supported are ECDSA P-256, P-384 and P-521, Ed25519, and RSA of 2048 to 8192 bits";
 
 /// What kind of key it is, and so how it signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +50,8 @@ pub enum Algorithm {
     EcdsaP256,
     /// ECDSA on P-384 with SHA-384; SHA-256 is accepted too, because cosign's `--key` uses it.
     EcdsaP384,
+    /// ECDSA on P-521 with SHA-512; SHA-256 is accepted too, for the same reason.
+    EcdsaP521,
     /// Ed25519 on the message itself.
     Ed25519,
     /// RSA PKCS#1 v1.5 with SHA-256; SHA-384 and SHA-512 are accepted too.
@@ -63,9 +65,9 @@ impl Algorithm {
         let other = match (identifier.oid, curve) {
             (EC_PUBLIC_KEY, Some(P256)) => return Ok(Self::EcdsaP256),
             (EC_PUBLIC_KEY, Some(P384)) => return Ok(Self::EcdsaP384),
+            (EC_PUBLIC_KEY, Some(P521)) => return Ok(Self::EcdsaP521),
             (ED25519, None) => return Ok(Self::Ed25519),
             (RSA, _) => return Ok(Self::Rsa),
-            (EC_PUBLIC_KEY, Some(P521)) => "ECDSA P-521".to_owned(),
             (EC_PUBLIC_KEY, Some(curve)) => format!("ECDSA on the curve {curve}"),
             (EC_PUBLIC_KEY, None) => "ECDSA on a curve without a name".to_owned(),
             (RSA_PSS, _) => "RSA-PSS".to_owned(),
@@ -83,6 +85,7 @@ impl fmt::Display for Algorithm {
         f.write_str(match self {
             Self::EcdsaP256 => "ECDSA P-256",
             Self::EcdsaP384 => "ECDSA P-384",
+            Self::EcdsaP521 => "ECDSA P-521",
             Self::Ed25519 => "Ed25519",
             Self::Rsa => "RSA",
         })
@@ -136,6 +139,7 @@ impl PublicKey {
         let (oid, parameters, is_point) = match algorithm {
             Algorithm::EcdsaP256 => (EC_PUBLIC_KEY, Some(Any::from(P256)), true),
             Algorithm::EcdsaP384 => (EC_PUBLIC_KEY, Some(Any::from(P384)), true),
+            Algorithm::EcdsaP521 => (EC_PUBLIC_KEY, Some(Any::from(P521)), true),
             Algorithm::Ed25519 => (ED25519, None, false),
             Algorithm::Rsa => (RSA, Some(Any::null()), false),
         };
@@ -163,7 +167,7 @@ impl PublicKey {
     /// takes a whole SubjectPublicKeyInfo for the bits in one.
     fn check_usable(&self) -> Result<()> {
         let is_of_right_size = match self.algorithm {
-            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 => true,
+            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 => true,
             Algorithm::Ed25519 => self.bits.len() == lc::ED25519_PUBLIC_KEY_LEN,
             Algorithm::Rsa => lc::RsaParameters::public_modulus_len(&self.bits)
                 .is_ok_and(|bits| RSA_BITS.contains(&bits)),
@@ -204,9 +208,14 @@ impl PublicKey {
         STANDARD.encode(self.fingerprint().as_bytes())
     }
 
+    /// Returns the hint by which model signatures name this key: the SHA-256 of its PEM file.
+    pub fn model_signing_hint(&self) -> String {
+        Digest::of(self.to_pem().as_bytes()).hex()
+    }
+
     /// Whether `hint` names this key, as cosign or as the OpenSSF model-signing library writes it.
     pub fn has_hint(&self, hint: &str) -> bool {
-        hint == self.hint() || hint == Digest::of(self.to_pem().as_bytes()).hex()
+        hint == self.hint() || hint == self.model_signing_hint()
     }
 
     /// Whether `signature` is this key's on `message`.
@@ -237,6 +246,7 @@ impl PublicKey {
         match self.algorithm {
             Algorithm::EcdsaP256 => &[&lc::ECDSA_P256_SHA256_ASN1],
             Algorithm::EcdsaP384 => &[&lc::ECDSA_P384_SHA384_ASN1, &lc::ECDSA_P384_SHA256_ASN1],
+            Algorithm::EcdsaP521 => &[&lc::ECDSA_P521_SHA512_ASN1, &lc::ECDSA_P521_SHA256_ASN1],
             Algorithm::Ed25519 => &[&lc::ED25519],
             Algorithm::Rsa => &[
                 &lc::RSA_PKCS1_2048_8192_SHA256,

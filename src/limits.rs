@@ -24,7 +24,8 @@ pub const LOG_ENTRIES: usize = 32;
 /// Signed timestamps in one bundle.
 pub const TIMESTAMPS: usize = 32;
 
-/// Certificates in one chain.
+/// Certificates in one chain: an honest one has three or four, and no key is used before they are
+/// counted.
 pub const CERTIFICATES: usize = 16;
 
 /// Hashes of one inclusion proof: a tree of 2⁶³ entries has no longer path.
@@ -111,6 +112,12 @@ pub const SHARD_INDEX: u64 = 64 << 20;
 /// A key, certificate, ignore or configuration file on the local disk.
 pub const LOCAL_FILE: u64 = 1 << 20;
 
+/// Certificates in one file of trusted ones: the largest public collections have some hundred.
+pub const TRUSTED_CERTIFICATES: usize = 1024;
+
+/// A certificate revocation list on the local disk: those of large issuers are megabytes.
+pub const REVOCATION_LIST: u64 = 64 << 20;
+
 /// A predicate file on the local disk.
 pub const PREDICATE_FILE: u64 = 8 << 20;
 
@@ -126,6 +133,9 @@ pub const HELPER_OUTPUT: u64 = 64 << 10;
 /// How long a credential helper may take.
 pub const HELPER_TIME: Duration = Duration::from_secs(30);
 
+/// How long somebody may take to log in by browser.
+pub const LOGIN_TIME: Duration = Duration::from_secs(300);
+
 /// How long a connection may take to open.
 pub const CONNECT_TIME: Duration = Duration::from_secs(15);
 
@@ -134,6 +144,13 @@ pub const STALL_TIME: Duration = Duration::from_secs(30);
 
 /// Redirects followed for one request.
 pub const REDIRECTS: usize = 5;
+
+/// Tokens for one purpose that a registry may make us ask for within [`TOKENS_TIME`]: one that
+/// honours none for longer than a request or two would make every request three.
+pub const TOKENS: usize = 30;
+
+/// The time in which [`TOKENS`] are counted; no honest token lives shorter.
+pub const TOKENS_TIME: Duration = Duration::from_secs(60);
 
 /// Tries of one idempotent request.
 pub const TRIES: u32 = 5;
@@ -154,6 +171,9 @@ pub const ERROR_BODY: u64 = 64 << 10;
 /// (larger pieces were measured to be up to four times slower).
 pub const PIECE: usize = 128 << 10;
 
-/// Size of the pieces in which files are written. Larger ones make the kernel look for larger runs
+/// What is gathered of a file before it is hashed and written.
+pub const GATHER: usize = 1 << 20;
+
+/// Size of the pieces in which files are written through the page cache. Larger ones make the kernel look for larger runs
 /// of free memory to cache them in, which was measured to cost two to three times as much.
 pub const WRITE: usize = 32 << 10;

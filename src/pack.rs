@@ -8,7 +8,6 @@
 //! would choke on is refused at once and not after hours.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +30,7 @@ use crate::model::{
 };
 use crate::path::SafePath;
 use crate::progress::Progress;
+use crate::sink::Original;
 use crate::store::RawDocument;
 use crate::walk::{Selection, SourceFile, walk};
 
@@ -79,7 +79,7 @@ pub async fn pack(
     let plan = Plan::read(directory, options).await?;
     let hashers = Hashers::default();
     let digests: Vec<_> = futures_util::stream::iter(plan.files())
-        .map(|file| hash(file, None, &hashers, &*progress))
+        .map(async |file| hash(file, open(file).await?.original, &hashers, &*progress).await)
         .buffered(hashers.count())
         .try_collect()
         .await?;
@@ -95,47 +95,56 @@ pub struct Memory {
     pub clock: fn() -> Timestamp,
 }
 
-/// Returns the digest of one file: by `memory`, if it remembers the file, else by reading it.
+/// A file of a model, opened to be read once.
+pub(crate) struct Opened {
+    pub(crate) original: Original,
+    pub(crate) key: Key,
+}
+
+impl Opened {
+    /// Opens `file`, which must be what was found in the directory.
+    fn new(file: &SourceFile) -> Result<Self> {
+        let place = file.place();
+        let opened = file.open()?;
+        let metadata = opened.metadata();
+        let metadata = metadata.map_err(|error| Error::io("look at", &place, error))?;
+        Ok(Self {
+            key: Key::of(&metadata),
+            original: Original {
+                file: opened,
+                stamp: *file.stamp(),
+                place,
+            },
+        })
+    }
+}
+
+/// Opens a file, which must be what was found in the directory.
+pub(crate) async fn open(file: &SourceFile) -> Result<Opened> {
+    let file = file.clone();
+    blocking(move || Opened::new(&file)).await
+}
+
+/// Returns the digest of one file.
 pub(crate) async fn hash(
     file: &SourceFile,
-    memory: Option<&Memory>,
+    original: Original,
     hashers: &Hashers,
     progress: &dyn Progress,
 ) -> Result<Digest> {
-    let (opened, key) = open(file).await?;
-    if let Some(digest) = memory.and_then(|memory| memory.cache.lookup(&key)) {
-        return Ok(digest);
-    }
     let meter = progress.begin("hash", file.path().as_str(), file.size());
-    let digest = hashers
-        .hash(opened, *file.stamp(), file.place(), meter)
-        .await?;
-    if let Some(memory) = memory {
-        memory.cache.record(key, digest, (memory.clock)());
-    }
-    Ok(digest)
+    let Original { file, stamp, place } = original;
+    hashers.hash(file, stamp, place, meter).await
 }
 
 /// Returns the digests of all `files` if `memory` has every one of them, and reads none.
 pub(crate) async fn recall(files: &[SourceFile], memory: &Memory) -> Result<Option<Vec<Digest>>> {
-    let mut digests = Vec::with_capacity(files.len());
-    for file in files {
-        match memory.cache.lookup(&open(file).await?.1) {
-            Some(digest) => digests.push(digest),
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(digests))
-}
-
-/// Opens a file, which must be what was found in the directory, and returns what it is told by.
-async fn open(file: &SourceFile) -> Result<(File, Key)> {
-    let source = file.clone();
+    let (files, cache) = (files.to_owned(), Arc::clone(&memory.cache));
     blocking(move || {
-        let opened = source.open()?;
-        let metadata = opened.metadata();
-        let metadata = metadata.map_err(|error| Error::io("look at", source.place(), error))?;
-        Ok((opened, Key::of(&metadata)))
+        let remembered = files
+            .iter()
+            .map(|file| Ok(cache.lookup(&Opened::new(file)?.key)));
+        remembered.collect()
     })
     .await
 }

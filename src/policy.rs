@@ -29,6 +29,8 @@ pub use verdict::{Evidence, Finding, Objection, Refusal, Verdict};
 
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
+use crate::oms::{self, Coverage};
+use crate::statement::Statement;
 use crate::trust::{Authenticated, Recognised};
 
 /// What must be attached to an artifact before it is used. There is no default policy: one that
@@ -180,7 +182,7 @@ impl Policy {
         for recognised in authenticated.recognised() {
             let bundle = candidate.bundle;
             match self.admit(bundle, authenticated, recognised, rule, artifact) {
-                Ok(()) => counts.push(Evidence::new(bundle, authenticated, recognised)),
+                Ok(()) => counts.push(Evidence::new(candidate, authenticated, recognised)),
                 Err(refusal) => refusals.push(refusal),
             }
         }
@@ -224,6 +226,9 @@ pub struct Candidate {
     pub claims: Option<String>,
     /// Who says what, or why nobody does.
     pub outcome: Result<Authenticated>,
+    /// What became of comparing the files that it lists with those there are, if it lists files
+    /// and they were compared: without that, a model signature is about nothing.
+    pub coverage: Option<Result<Coverage>>,
 }
 
 /// Returns what `candidate` states, if it is what `requirement` asks for, about `artifact`.
@@ -232,8 +237,8 @@ fn stated<'a>(
     requirement: &Requirement,
     artifact: &Subject<'_>,
 ) -> Result<&'a Authenticated, (Reason, String)> {
-    let wanted = requirement.predicate_type();
     let other_type = |found: &str| {
+        let wanted = requirement.predicate_type();
         let message = format!("it states {found:?}, not {wanted:?}");
         (Reason::PredicateTypeMismatch, message)
     };
@@ -241,19 +246,38 @@ fn stated<'a>(
         (Ok(authenticated), _) => authenticated,
         // A bundle that does not even claim to be what is wanted is no reason to talk about its
         // signature.
-        (Err(_), Some(claimed)) if claimed != wanted => return Err(other_type(claimed)),
+        (Err(_), Some(claimed)) if !requirement.accepts(claimed) => {
+            return Err(other_type(claimed));
+        }
         (Err(error), _) => return Err((error.reason(), error.to_string())),
     };
     let statement = authenticated.statement();
-    if statement.predicate_type != wanted {
+    if !requirement.accepts(&statement.predicate_type) {
         return Err(other_type(&statement.predicate_type));
     }
-    if !statement.is_about(artifact.digest) {
-        let message = format!(
-            "it is signed, but about another artifact than {}",
-            artifact.digest
-        );
-        return Err((Reason::SubjectMismatch, message));
-    }
+    about(candidate, statement, artifact.digest)?;
     Ok(authenticated)
+}
+
+/// Refuses a statement about something else: a model signature by its files, which were compared,
+/// any other by the artifact's digest.
+fn about(
+    candidate: &Candidate,
+    statement: &Statement,
+    artifact: &Digest,
+) -> Result<(), (Reason, String)> {
+    let other = |message: String| Err((Reason::SubjectMismatch, message));
+    if !oms::is_model_signature(&statement.predicate_type) {
+        return match statement.is_about(artifact) {
+            true => Ok(()),
+            false => other(format!(
+                "it is signed, but about another artifact than {artifact}"
+            )),
+        };
+    }
+    match &candidate.coverage {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err((error.reason(), error.to_string())),
+        None => other("it is signed, but its files were not compared".to_owned()),
+    }
 }

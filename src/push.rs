@@ -3,7 +3,7 @@
 //! Files are hashed and sent side by side, each from its own pieces, so memory does not grow with
 //! the model. What the store has already is not sent again. The manifest comes last and without a
 //! tag: whoever finds the tag later shall find the signatures too, so the caller signs first and
-//! then calls [`Store::put_manifest`] with the tag.
+//! then calls [`Store::put_manifest`] with the tag, unless it is there already.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,14 +14,16 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::blob::{Blob, Content, InMemory, blocking, stream_file};
 use crate::digest::Digest;
+use crate::digest_cache::Key;
 use crate::error::{Class, Error, Reason, Result};
 use crate::hashing::Hashers;
 use crate::manifest::Descriptor;
 use crate::model::ModelFile;
-use crate::pack::{Memory, PackOptions, Packed, Plan, hash, recall};
+use crate::pack::{Memory, Opened, PackOptions, Packed, Plan, hash, open, recall};
 use crate::progress::{Progress, Silent};
-use crate::reference::Selector;
-use crate::store::{RawDocument, Store};
+use crate::reference::{Selector, Tag};
+use crate::sink::Original;
+use crate::store::{Put, RawDocument, Store};
 use crate::walk::SourceFile;
 
 /// How to push.
@@ -33,13 +35,27 @@ pub struct PushOptions {
     pub concurrency: usize,
     /// What files hashed to before, so that those are not read again.
     pub memory: Option<Memory>,
+    /// The tag that the manifest is going to have: where it names this very manifest already, and
+    /// no file has changed, nothing else is asked of the store.
+    pub tag: Option<Tag>,
+    /// What decides whether the model may be stored. With a gate, every file is hashed before the
+    /// first is sent.
+    pub gate: Option<Arc<dyn Gate>>,
+}
+
+/// What decides, when the files of a model are known by their digests, whether it may be stored.
+pub trait Gate: std::fmt::Debug + Send + Sync {
+    /// Refuses a model that may not be stored.
+    fn admit(&self, packed: &Packed) -> Result<()>;
 }
 
 /// What a push came to.
 #[derive(Debug, Clone)]
 pub struct Pushed {
-    /// The manifest, which is stored but has no tag yet.
+    /// The manifest, which is stored.
     pub document: RawDocument,
+    /// Whether the tag that was asked for names it already; else that is left to the caller.
+    pub is_tagged: bool,
     /// The files, in the order of the layers.
     pub files: Vec<ModelFile>,
     /// The bytes of files that were sent.
@@ -50,7 +66,7 @@ pub struct Pushed {
     pub total_bytes: u64,
 }
 
-/// Stores the model that `plan` found, whose manifest gets no tag yet.
+/// Stores the model that `plan` found, whose manifest gets no tag here.
 ///
 /// The plan comes first so that a directory that cannot be packed is refused before a store is
 /// even opened.
@@ -60,8 +76,13 @@ pub async fn push(
     options: &PushOptions,
     progress: Arc<dyn Progress>,
 ) -> Result<Pushed> {
-    if let Some(packed) = unchanged(store, plan, options).await? {
-        return Ok(Pushed::of(packed, 0));
+    if let Some(packed) = remembered(plan, options).await?
+        && let Some(is_tagged) = is_there(store, &packed, options.tag.as_ref()).await?
+    {
+        return Ok(Pushed {
+            is_tagged,
+            ..Pushed::of(packed, 0)
+        });
     }
     let upload = Upload {
         store,
@@ -70,8 +91,15 @@ pub async fn push(
         hashers: Hashers::default(),
         begun: Mutex::default(),
     };
+    let known = upload.admitted(plan, options).await?;
     let mut sent: Vec<(usize, Sent)> = futures_util::stream::iter(plan.files().iter().enumerate())
-        .map(async |(index, file)| Ok::<_, Error>((index, upload.file(file).await?)))
+        .map(async |(index, file)| {
+            let sent = match known.get(index) {
+                Some(digest) => upload.hashed(file, *digest).await?,
+                None => upload.file(file).await?,
+            };
+            Ok::<_, Error>((index, sent))
+        })
         .buffer_unordered(options.concurrency.max(1))
         .try_collect()
         .await?;
@@ -87,13 +115,8 @@ pub async fn push(
     ))
 }
 
-/// Returns the artifact if every file is remembered and the store has its manifest: then it has
-/// all of it, and nothing is read, looked for or sent.
-async fn unchanged(
-    store: &dyn Store,
-    plan: &Plan,
-    options: &PushOptions,
-) -> Result<Option<Packed>> {
+/// Returns the artifact, if every file is remembered.
+async fn remembered(plan: &Plan, options: &PushOptions) -> Result<Option<Packed>> {
     let Some(memory) = &options.memory else {
         return Ok(None);
     };
@@ -101,12 +124,30 @@ async fn unchanged(
         return Ok(None);
     };
     let packed = plan.assemble(&digests, &options.pack)?;
-    let selector = Selector::Digest(*packed.document.digest());
-    match store.manifest(&selector).await {
-        Ok(_) => Ok(Some(packed)),
-        Err(error) if error.reason().class() == Class::NotFound => Ok(None),
-        Err(error) => Err(error),
+    if let Some(gate) = &options.gate {
+        gate.admit(&packed)?;
     }
+    Ok(Some(packed))
+}
+
+/// Returns, if the store has the artifact's manifest and so all of it, whether `tag` names it.
+async fn is_there(store: &dyn Store, packed: &Packed, tag: Option<&Tag>) -> Result<Option<bool>> {
+    let digest = *packed.document.digest();
+    let by_tag = tag.map(|tag| (Selector::Tag(tag.clone()), true));
+    let selectors = by_tag
+        .into_iter()
+        .chain([(Selector::Digest(digest), false)]);
+    for (selector, is_tagged) in selectors {
+        match store.manifest(&selector).await {
+            Ok(found) if *found.digest() == digest => return Ok(Some(is_tagged)),
+            Ok(_) => {}
+            // What a tag named until now may be anything; it is about to be replaced.
+            Err(error) if error.reason().class() == Class::NotFound => {}
+            Err(error) if is_tagged && error.reason().class() == Class::Content => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 impl Pushed {
@@ -114,6 +155,7 @@ impl Pushed {
         let total_bytes = packed.files.iter().map(|file| file.descriptor.size).sum();
         Self {
             document: packed.document,
+            is_tagged: false,
             files: packed.files,
             uploaded_bytes,
             reused_bytes: total_bytes - uploaded_bytes,
@@ -140,9 +182,70 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    /// Hashes a file, and sends it if the store does not have it.
+    /// Sends a file if the store does not have it.
     async fn file(&self, file: &SourceFile) -> Result<Sent> {
-        let digest = hash(file, self.memory, &self.hashers, self.progress).await?;
+        let Opened { original, key } = open(file).await?;
+        if let Some(digest) = self.memory.and_then(|memory| memory.cache.lookup(&key)) {
+            return self.hashed(file, digest).await;
+        }
+        match self.offer(file, original).await? {
+            Put::Stored(digest) => {
+                self.remember(key, digest);
+                Ok(Sent {
+                    digest,
+                    uploaded_bytes: file.size(),
+                })
+            }
+            Put::HashFirst(original) => {
+                let digest = hash(file, original, &self.hashers, self.progress).await?;
+                self.remember(key, digest);
+                self.hashed(file, digest).await
+            }
+        }
+    }
+
+    /// Returns the digests of all files if there is a gate, which admits them; without one nothing
+    /// is hashed before it is sent.
+    async fn admitted(&self, plan: &Plan, options: &PushOptions) -> Result<Vec<Digest>> {
+        let Some(gate) = &options.gate else {
+            return Ok(Vec::new());
+        };
+        let digests: Vec<_> = futures_util::stream::iter(plan.files())
+            .map(|file| self.digest(file))
+            .buffered(self.hashers.count())
+            .try_collect()
+            .await?;
+        gate.admit(&plan.assemble(&digests, &options.pack)?)?;
+        Ok(digests)
+    }
+
+    /// Returns a file's digest: what is remembered of it, or what it hashes to.
+    async fn digest(&self, file: &SourceFile) -> Result<Digest> {
+        let Opened { original, key } = open(file).await?;
+        if let Some(digest) = self.memory.and_then(|memory| memory.cache.lookup(&key)) {
+            return Ok(digest);
+        }
+        let digest = hash(file, original, &self.hashers, self.progress).await?;
+        self.remember(key, digest);
+        Ok(digest)
+    }
+
+    fn remember(&self, key: Key, digest: Digest) {
+        if let Some(memory) = self.memory {
+            memory.cache.record(key, digest, (memory.clock)());
+        }
+    }
+
+    /// Lets the store read the file if it can tell what it is by itself.
+    async fn offer(&self, file: &SourceFile, original: Original) -> Result<Put> {
+        let path = file.path();
+        let begin = || self.progress.begin("upload", path.as_str(), file.size());
+        let put = self.store.put_file(original, &begin).await;
+        put.map_err(|error| error.at(format_args!("`{path}`")))
+    }
+
+    /// Sends a file whose digest is known, if the store does not have it.
+    async fn hashed(&self, file: &SourceFile, digest: Digest) -> Result<Sent> {
         // The store does not care what the bytes are for: the media type stands in the manifest.
         let descriptor = Descriptor::new("application/octet-stream", digest, file.size());
         let uploaded_bytes = match self.is_there(&descriptor).await? {

@@ -29,6 +29,9 @@ pub const RECEIPT: &str = ".modelctl/receipt.json";
 /// Where the manifest is.
 const MANIFEST: &str = ".modelctl/manifest.json";
 
+/// Where a model signature is, for `model_signing verify` and `modelctl verify --signature`.
+const MODEL_SIGNATURE: &str = ".modelctl/model.sig";
+
 /// Where the bundles are.
 pub(crate) const BUNDLES: &str = ".modelctl/bundles";
 
@@ -117,6 +120,8 @@ pub struct Kept {
     pub document: RawDocument,
     /// The bundles.
     pub bundles: Vec<RawBundle>,
+    /// A model signature that was attached: written for other tools, and never read back.
+    pub model_signature: Option<RawBundle>,
 }
 
 impl Kept {
@@ -145,15 +150,21 @@ impl Kept {
             partial,
             files,
         };
-        let bundles = match artifact.proof() {
-            Proof::Verdict { bundles, .. } => bundles.clone(),
-            Proof::Unchecked { .. } => Vec::new(),
+        let (bundles, model_signature) = match artifact.proof() {
+            Proof::Verdict {
+                bundles,
+                model_signature,
+                ..
+            } => (bundles.clone(), model_signature.clone()),
+            Proof::Unchecked { .. } => (Vec::new(), None),
         };
         Ok(Self {
             receipt,
             reference,
             document,
             bundles,
+            // Of a part of the model it would not be true.
+            model_signature: model_signature.filter(|_| !partial),
         })
     }
 
@@ -163,6 +174,9 @@ impl Kept {
         let mut seen = BTreeSet::new();
         for raw in self.bundles.iter().filter(|raw| seen.insert(raw.digest())) {
             write(root, &bundle_path(&raw.digest()), raw.bytes())?;
+        }
+        if let Some(raw) = &self.model_signature {
+            write(root, MODEL_SIGNATURE, raw.bytes())?;
         }
         let text = serde_json::to_vec_pretty(&self.receipt)
             .map_err(|e| Error::new(Reason::Internal, "cannot write a receipt").because(e))?;
@@ -186,6 +200,7 @@ impl Kept {
             reference,
             document,
             bundles,
+            model_signature: None,
         })
     }
 }

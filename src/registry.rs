@@ -6,9 +6,11 @@
 //! an origin's secrets are shown to that origin only, and "there is nothing" is believed only when
 //! it is said clearly.
 //!
-//! * `http` sends every request there is; `answer`, `transport`, `refusal` say what came back;
-//! * `endpoint` is one registry: it signs in (`login`, `token`, `challenge`, `scope`), follows
+//! * `http` sends every request there is, to addresses that `names` allows; `answer`, `transport`,
+//!   `refusal` say what came back;
+//! * `endpoint` is one registry: it signs in (`login`, `token`, `quota`, `challenge`, `scope`), follows
 //!   redirects (`referral`, `origin`) and tries again (`retry`);
+//! * `web` asks services that are no registries, by the same `http`;
 //! * `repository` is one store in it: `manifests`, `blobs`, `parts`, `uploads`, `referrers`, `tags`;
 //! * `mirrors` is a repository read through other hosts that have copies of it.
 
@@ -24,9 +26,11 @@ mod http;
 mod login;
 mod manifests;
 pub mod mirrors;
+mod names;
 mod origin;
 mod pages;
 mod parts;
+mod quota;
 mod referral;
 mod referrers;
 mod refusal;
@@ -39,6 +43,7 @@ mod tags;
 mod token;
 mod transport;
 mod uploads;
+pub mod web;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -47,6 +52,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use zeroize::Zeroizing;
 
+pub use self::names::{Names, SystemNames};
 pub use self::repository::Repository;
 
 use self::auth::{Anonymous, CredentialSource};
@@ -74,6 +80,10 @@ pub struct Settings {
     pub credentials: Arc<dyn CredentialSource>,
     /// Hosts outside a registry's own domain that may see its credentials, to make tokens of them.
     pub token_hosts: Vec<String>,
+    /// How names of hosts become addresses.
+    pub names: Arc<dyn Names>,
+    /// Hosts inside, to which a registry on the internet may lead all the same.
+    pub private_hosts: Vec<String>,
     /// Where retries and oddities are told.
     pub progress: Arc<dyn Progress>,
     /// How long to wait.
@@ -90,6 +100,8 @@ impl Default for Settings {
             proxies: Proxies::None,
             credentials: Arc::new(Anonymous),
             token_hosts: Vec::new(),
+            names: Arc::new(SystemNames),
+            private_hosts: Vec::new(),
             progress: progress::silent(),
             patience: Patience::default(),
         }
@@ -164,8 +176,8 @@ impl Client {
         let http = Http::new(
             settings.ca_pem.as_deref(),
             settings.client_identity.as_ref(),
-            settings.proxies,
             settings.patience,
+            &settings,
         )?;
         Ok(Self {
             settings,

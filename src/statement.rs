@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
-use crate::{json, limits};
+use crate::{json, limits, oms};
 
 /// The `_type` of a statement.
 pub const TYPE_V1: &str = "https://in-toto.io/Statement/v1";
@@ -101,8 +101,13 @@ impl Statement {
         if statement.subject.is_empty() {
             return Err(invalid("has no subject"));
         }
-        if statement.subject.len() > limits::SUBJECTS {
-            return Err(invalid("has more than 1024 subjects"));
+        // The first model signatures have a subject for each file.
+        let limit = match oms::is_model_signature(&statement.predicate_type) {
+            true => limits::FILES,
+            false => limits::SUBJECTS,
+        };
+        if statement.subject.len() > limit {
+            return Err(invalid(&format!("has more than {limit} subjects")));
         }
         if statement.predicate_type.is_empty() {
             return Err(invalid("has no predicate type"));

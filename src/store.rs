@@ -28,6 +28,7 @@ use crate::limits;
 use crate::manifest::{Descriptor, Document};
 use crate::progress::Meter;
 use crate::reference::{Location, Selector, Tag};
+use crate::sink::Original;
 
 /// A place for artifacts.
 #[async_trait]
@@ -52,8 +53,9 @@ pub trait Store: Send + Sync {
         Ok(Part::Whole(blob.into_unchecked()))
     }
 
-    /// Notes that what came for this blob was not it. `true` means that whoever gave it will not be
-    /// asked for it again and somebody else can be, so that another try makes sense.
+    /// Notes that what came for this blob was not it: no cache may answer for it next time. `true`
+    /// means that whoever gave it will not be asked for it again and somebody else can be, so that
+    /// another try makes sense.
     fn distrust(&self, _descriptor: &Descriptor) -> bool {
         false
     }
@@ -68,6 +70,17 @@ pub trait Store: Send + Sync {
         content: &dyn Content,
         meter: &dyn Meter,
     ) -> Result<()>;
+
+    /// Stores a file whose digest nobody knows yet, where that takes one reading of it. Stores that
+    /// must know the digest first, or probably have the content, give the file back; the others
+    /// call `begin` for a meter that counts what is stored.
+    async fn put_file(
+        &self,
+        original: Original,
+        _begin: &(dyn Fn() -> Box<dyn Meter> + Sync),
+    ) -> Result<Put> {
+        Ok(Put::HashFirst(original))
+    }
 
     /// Makes a blob of another repository appear here without sending it, where the store can;
     /// `false` means that it must be sent.
@@ -85,6 +98,15 @@ pub trait Store: Send + Sync {
 
     /// Lists the tags, sorted.
     async fn tags(&self) -> Result<Vec<Tag>>;
+}
+
+/// What came of a file that was offered unhashed.
+#[derive(Debug)]
+pub enum Put {
+    /// It is stored under this digest.
+    Stored(Digest),
+    /// It is not, and was not read.
+    HashFirst(Original),
 }
 
 /// A store that several tasks share.

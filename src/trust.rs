@@ -5,6 +5,8 @@
 //! over the exact bytes, and only then read the statement.
 
 mod key;
+mod own;
+pub mod pki;
 mod signed;
 pub mod sigstore;
 mod validity;
@@ -25,6 +27,8 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::statement::Statement;
+pub(crate) use own::OwnCertificate;
+use pki::Pki;
 use signed::Signed;
 use sigstore::{Claim, Keyless, SigstoreRoot};
 
@@ -41,13 +45,20 @@ pub struct Authority {
 #[derive(Debug, Clone)]
 enum Kind {
     Key(PublicKey),
+    Pki(Box<Pki>),
     Keyless(Box<Keyless>),
+    Certificate(Box<OwnCertificate>),
 }
 
 impl Authority {
     /// Returns the holder of the private half of `key`, called `name`.
     pub fn key(name: impl Into<String>, key: PublicKey) -> Self {
         Self::new(name.into(), Kind::Key(key))
+    }
+
+    /// Returns whoever holds a certificate that `pki` trusts, called `name`.
+    pub fn pki(name: impl Into<String>, pki: Pki) -> Self {
+        Self::new(name.into(), Kind::Pki(Box::new(pki)))
     }
 
     /// Returns whoever a Sigstore instance certified to be `keyless`'s identity, called `name`.
@@ -84,6 +95,21 @@ impl Authority {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Returns the key whose holder this is, if it is recognised by a key alone.
+    pub fn public_key(&self) -> Option<&PublicKey> {
+        match &self.kind {
+            Kind::Key(key) => Some(key),
+            Kind::Pki(_) | Kind::Keyless(_) | Kind::Certificate(_) => None,
+        }
+    }
+
+    /// Returns the holder of the key in `certificate`, whoever issued that. It is for a signer's
+    /// look at its own work, where there is no root of trust, and not for anybody else's.
+    pub(crate) fn certificate(certificate: OwnCertificate) -> Self {
+        let name = certificate.identity.clone();
+        Self::new(name, Kind::Certificate(Box::new(certificate)))
+    }
 }
 
 /// Who signed, as it was proven.
@@ -99,6 +125,23 @@ pub enum SignerIdentity {
         algorithm: String,
         /// The SHA-256 of the key's SubjectPublicKeyInfo.
         fingerprint: Digest,
+    },
+    /// The holder of a certificate.
+    Certificate {
+        /// What the user calls the authority: usually the file with its root.
+        name: String,
+        /// Who it is, as the certificate says (RFC 4514).
+        subject: String,
+        /// The subject's alternative names.
+        identities: Vec<String>,
+        /// Who issued the certificate (RFC 4514).
+        issuer: String,
+        /// The SHA-256 of the certificate.
+        fingerprint: Digest,
+        /// The SHA-256 of the trusted root it leads to; none when the certificate itself is
+        /// trusted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        root: Option<Digest>,
     },
     /// Someone whom an identity provider knows, by a certificate that lived for minutes.
     Keyless {
@@ -118,7 +161,9 @@ impl SignerIdentity {
     /// Returns the name of the authority that this signer is.
     pub fn authority(&self) -> &str {
         match self {
-            Self::Key { name, .. } | Self::Keyless { name, .. } => name,
+            Self::Key { name, .. }
+            | Self::Keyless { name, .. }
+            | Self::Certificate { name, .. } => name,
         }
     }
 
@@ -135,6 +180,10 @@ impl SignerIdentity {
             Self::Keyless {
                 identity, issuer, ..
             } => ("keyless", issuer.clone(), identity),
+            // A renewed certificate is of the same holder.
+            Self::Certificate {
+                subject, issuer, ..
+            } => ("certificate", issuer.clone(), subject),
         }
     }
 }
@@ -152,6 +201,18 @@ impl std::fmt::Display for SignerIdentity {
                     "{algorithm} key {name} ({:.19}…)",
                     fingerprint.to_string()
                 )
+            }
+            Self::Certificate {
+                subject,
+                identities,
+                issuer,
+                ..
+            } => {
+                write!(f, "certificate of {subject}")?;
+                if !identities.is_empty() {
+                    write!(f, " ({})", identities.join(", "))?;
+                }
+                write!(f, " by {issuer}")
             }
             Self::Keyless {
                 identity, issuer, ..
@@ -357,7 +418,9 @@ impl Authority {
                 let root = self.witnesses.as_deref().or(signed.witnesses);
                 key::recognise(&self.name, key, signed, root)?
             }
+            Kind::Pki(pki) => pki::recognise(&self.name, pki, signed)?,
             Kind::Keyless(keyless) => sigstore::recognise(&self.name, keyless, signed)?,
+            Kind::Certificate(certificate) => own::recognise(&self.name, certificate, signed)?,
         };
         Ok(Recognised {
             signer,

@@ -22,6 +22,7 @@ use crate::error::{Error, Reason, Result};
 use crate::model::{Form, ModelFile, files};
 use crate::progress::Progress;
 use crate::receipt::{BUNDLES, InstalledFile, Kept};
+use crate::sink::Io;
 use crate::store::Store;
 use crate::unpack::staging::{Staging, sweep};
 use crate::unpack::target::Target;
@@ -49,6 +50,8 @@ pub struct PullOptions {
     pub existing: Existing,
     /// Files fetched at once.
     pub concurrency: usize,
+    /// How large files are written; if not said, as [suits](Io::suiting) their size.
+    pub io: Option<Io>,
     /// Patience with connections that break.
     pub retry: Retry,
     /// The version of the tool that pulls, for the receipt.
@@ -84,7 +87,8 @@ pub async fn pull(
         .fold(0_u64, |sum, file| sum.saturating_add(file.descriptor.size));
     let staging = prepare(target, options.existing, &chosen, bytes, &*progress).await?;
     let spread = spread(options.concurrency.min(chosen.len()));
-    let downloads = Downloads::new(options.retry, spread, Arc::clone(&progress));
+    let io = options.io.unwrap_or_else(|| Io::suiting(bytes));
+    let downloads = Downloads::new(options.retry, spread, io, Arc::clone(&progress));
     let fetching = Fetching {
         store,
         downloads,

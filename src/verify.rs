@@ -13,12 +13,17 @@
 //! [`Verified`] artifact can be unpacked.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
+use crate::manifest::Document;
+use crate::model::{self, ModelFile};
+use crate::oms::{self, Contents, Coverage};
 use crate::policy::{Candidate, Finding, Policy, Subject, Verdict};
 use crate::reference::Reference;
 use crate::referrer::{self, Content, RawBundle, Referrer};
+use crate::statement::Statement;
 use crate::store::{RawDocument, Store};
 use crate::trust::TrustRoot;
 
@@ -81,6 +86,7 @@ pub struct Verification {
     artifact: Artifact,
     verdict: Verdict,
     bundles: Vec<RawBundle>,
+    model_signature: Option<RawBundle>,
 }
 
 /// Verifies `artifact` by what is attached to it in `store`.
@@ -91,57 +97,147 @@ pub async fn verify(
     policy: &Policy,
 ) -> Result<Verification> {
     let referrers = referrer::collect(store, artifact.document().descriptor()).await?;
+    let files = files(artifact.document());
     let mut candidates = Vec::new();
     let mut bundles = Vec::new();
     for referrer in referrers {
         match referrer.content() {
             Content::Bundle(raw) => {
-                candidates.push(candidate(raw, trust));
+                candidates.push(candidate(raw, trust, files.as_deref()));
                 bundles.push(raw.clone());
             }
             Content::Unusable(_) => candidates.push(unusable(&referrer)),
             Content::Other => {}
         }
     }
-    let subject = subject(artifact.document(), artifact.reference());
+    let subject = subject(artifact.document(), Some(artifact.reference()));
     let verdict = policy.judge(subject, &candidates);
+    // The first by digest: what a registry lists first must not show.
+    let listing = candidates
+        .iter()
+        .filter(|c| matches!(c.coverage, Some(Ok(_))));
+    let listing = listing.map(|candidate| candidate.bundle).min();
+    let model_signature = bundles.iter().find(|raw| Some(raw.digest()) == listing);
     Ok(Verification {
+        model_signature: model_signature.cloned(),
         artifact,
         verdict,
         bundles,
     })
 }
 
-/// Judges the artifact whose manifest is `document`, asked for as `reference`, by `bundles` alone:
-/// steps 4 and 5.
+/// Returns the attached model signatures that list exactly the files of `artifact`, whoever made
+/// them: nobody says that they can be trusted.
+pub async fn unverified_model_signatures(
+    store: &dyn Store,
+    artifact: &Artifact,
+) -> Result<Vec<RawBundle>> {
+    let Some(files) = files(artifact.document()) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for referrer in referrer::collect(store, artifact.document().descriptor()).await? {
+        if let Content::Bundle(raw) = referrer.content()
+            && lists_unverified(raw, &files).is_ok()
+            && !found.contains(raw)
+        {
+            found.push(raw.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Compares what a bundle claims to be a model signature of, without authenticating it, with
+/// `files`.
+pub fn lists_unverified(raw: &RawBundle, files: &[ModelFile]) -> Result<()> {
+    let bundle = raw.bundle()?;
+    let statement = Statement::parse(bundle.envelope()?.unverified_payload())?;
+    Contents::read(&statement)?.compare(files).map(drop)
+}
+
+/// Judges the artifact whose manifest is `artifact`, asked for as `reference` if it has a name, by
+/// `bundles` alone: steps 4 and 5.
 pub fn judge(
-    document: &RawDocument,
-    reference: &Reference,
+    artifact: &RawDocument,
+    reference: Option<&Reference>,
     bundles: &[RawBundle],
     trust: &TrustRoot,
     policy: &Policy,
 ) -> Verdict {
-    let candidates: Vec<_> = bundles.iter().map(|raw| candidate(raw, trust)).collect();
-    policy.judge(subject(document, reference), &candidates)
+    let files = files(artifact);
+    let candidates = bundles.iter();
+    let candidates: Vec<_> = candidates
+        .map(|raw| candidate(raw, trust, files.as_deref()))
+        .collect();
+    policy.judge(subject(artifact, reference), &candidates)
 }
 
 /// Returns what a policy is to judge.
-fn subject<'a>(document: &'a RawDocument, reference: &'a Reference) -> Subject<'a> {
+fn subject<'a>(document: &'a RawDocument, reference: Option<&'a Reference>) -> Subject<'a> {
     Subject::new(document.digest(), document.document(), reference)
 }
 
-/// Authenticates one bundle.
-fn candidate(raw: &RawBundle, trust: &TrustRoot) -> Candidate {
+/// Returns the files of the model that an artifact is; nothing if it is none.
+fn files(artifact: &RawDocument) -> Option<Vec<ModelFile>> {
+    match artifact.document() {
+        Document::Manifest(manifest) => model::files(manifest).ok(),
+        Document::Index(_) => None,
+    }
+}
+
+/// Authenticates one bundle, and compares the files that it lists with the artifact's.
+fn candidate(raw: &RawBundle, trust: &TrustRoot, files: Option<&[ModelFile]>) -> Candidate {
+    let mut candidate = authenticate(raw, trust);
+    if let (Ok(authenticated), Some(files)) = (&candidate.outcome, files) {
+        let statement = authenticated.statement();
+        if oms::is_model_signature(&statement.predicate_type) {
+            candidate.coverage = Some(compare(statement, files));
+        }
+    }
+    candidate
+}
+
+/// Refuses a statement that is about another artifact than `artifact`: a model signature that is
+/// not on exactly its files, any other that does not name its digest.
+pub fn check_subject(statement: &Statement, artifact: &RawDocument) -> Result<()> {
+    if oms::is_model_signature(&statement.predicate_type) {
+        let files = files(artifact).unwrap_or_default();
+        return compare(statement, &files).map(drop);
+    }
+    match statement.is_about(artifact.digest()) {
+        true => Ok(()),
+        false => Err(Error::new(
+            Reason::SubjectMismatch,
+            "it is signed, but about another artifact",
+        )),
+    }
+}
+
+/// Compares a model signature with the files of an artifact, of which it covers only those.
+fn compare(statement: &Statement, files: &[ModelFile]) -> Result<Coverage> {
+    let coverage = Contents::read(statement)?.compare(files)?;
+    let rest = ["the manifest's annotations", "its config"].map(str::to_owned);
+    Ok(Coverage::new(
+        rest.into_iter()
+            .chain(coverage.not_covered().iter().cloned())
+            .collect(),
+    ))
+}
+
+/// Authenticates one bundle, whatever it is about.
+pub(crate) fn authenticate(raw: &RawBundle, trust: &TrustRoot) -> Candidate {
     match raw.bundle() {
         Err(error) => Candidate {
             bundle: raw.digest(),
             claims: None,
             outcome: Err(error),
+            coverage: None,
         },
         Ok(bundle) => Candidate {
             bundle: raw.digest(),
             claims: bundle.claimed_predicate_type(),
             outcome: trust.authenticate(&bundle),
+            coverage: None,
         },
     }
 }
@@ -155,6 +251,7 @@ fn unusable(referrer: &Referrer) -> Candidate {
         bundle: *referrer.document().digest(),
         claims: None,
         outcome: Err(Error::new(Reason::BundleInvalid, message)),
+        coverage: None,
     }
 }
 
@@ -171,36 +268,47 @@ impl Verification {
 
     /// Returns the proof that the artifact may be used, or why it may not.
     pub fn admit(self) -> Result<Verified<Artifact>> {
-        if let Some(refusal) = refusal(&self.verdict, &self.artifact.reference) {
-            return Err(refusal);
+        match refusal(&self.verdict, &self.artifact.reference) {
+            Some(refusal) => Err(refusal),
+            None => {
+                let (verdict, bundles) = (self.verdict, self.bundles);
+                Ok(admitted(
+                    self.artifact,
+                    verdict,
+                    &bundles,
+                    self.model_signature,
+                ))
+            }
         }
-        let evidence = self.verdict.evidence();
-        let counts = |raw: &RawBundle| evidence.iter().any(|e| e.bundle == raw.digest());
-        let bundles = self
-            .bundles
-            .iter()
-            .filter(|raw| counts(raw))
-            .cloned()
-            .collect();
-        let proof = Proof::Verdict {
-            verdict: self.verdict,
-            bundles,
-        };
-        Ok(Verified {
-            value: self.artifact,
-            proof,
-        })
     }
 }
 
+/// Returns `value`, which `verdict` admits by some of `bundles`.
+pub(crate) fn admitted<T>(
+    value: T,
+    verdict: Verdict,
+    bundles: &[RawBundle],
+    model_signature: Option<RawBundle>,
+) -> Verified<T> {
+    let evidence = verdict.evidence();
+    let counts = |raw: &&RawBundle| evidence.iter().any(|e| e.bundle == raw.digest());
+    let bundles = bundles.iter().filter(counts).cloned().collect();
+    let proof = Proof::Verdict {
+        verdict,
+        bundles,
+        model_signature,
+    };
+    Verified { value, proof }
+}
+
 /// Says in one error why `verdict` does not admit `what`; nothing if it does.
-pub fn refusal(verdict: &Verdict, what: &Reference) -> Option<Error> {
+pub fn refusal(verdict: &Verdict, what: impl fmt::Display) -> Option<Error> {
     if verdict.admits() {
         return None;
     }
     if let Some(objection) = verdict.objections.first() {
         let message = format!("`{what}` may not be used: {}", objection.message);
-        return Some(Error::new(objection.reason, message).hint(advice(objection.reason, what)));
+        return Some(Error::new(objection.reason, message).hint(advice(objection.reason, &what)));
     }
     let Some((finding, reason)) = verdict.first_unmet() else {
         return Some(Error::new(Reason::SignatureMissing, "nothing was required"));
@@ -210,7 +318,7 @@ pub fn refusal(verdict: &Verdict, what: &Reference) -> Option<Error> {
         lack(finding),
         detail(finding, reason)
     );
-    Some(Error::new(reason, message).hint(advice(reason, what)))
+    Some(Error::new(reason, message).hint(advice(reason, &what)))
 }
 
 /// Says what an unmet requirement lacks.
@@ -245,7 +353,7 @@ fn detail(finding: &Finding, reason: Reason) -> String {
 }
 
 /// Returns what to do about a refusal.
-fn advice(reason: Reason, what: &Reference) -> String {
+fn advice(reason: Reason, what: &dyn fmt::Display) -> String {
     let text = match reason {
         Reason::SignatureMissing => {
             return format!("have its publisher sign it: `modelctl sign {what} --key …`");
@@ -257,7 +365,14 @@ fn advice(reason: Reason, what: &Reference) -> String {
             return format!("see each requirement: `modelctl policy explain {what}`");
         }
         Reason::UntrustedSigner => {
-            "check that `--key` is the publisher's public key; `modelctl tree` shows who signed"
+            "check that `--key` or `--ca-roots` is the publisher's; `modelctl tree` shows who signed"
+        }
+        Reason::CertificateExpired => {
+            "have it signed anew; a timestamp in it proves an earlier time, under \
+             `--timestamp-certificate-chain`"
+        }
+        Reason::RevocationUnknown => {
+            "name the newest list of each authority below the root: `--crl FILE`"
         }
         Reason::IdentityMismatch | Reason::IssuerMismatch | Reason::ClaimMismatch => {
             "check that this is whom you trust; if so, name the identity and issuer as they are"
@@ -300,6 +415,9 @@ pub enum Proof {
         verdict: Verdict,
         /// The bundles that counted, to be kept with the artifact.
         bundles: Vec<RawBundle>,
+        /// A model signature by someone trusted that lists exactly its files, whether or not one
+        /// was asked for.
+        model_signature: Option<RawBundle>,
     },
     /// Nobody verified it; integrity and safety are checked all the same.
     Unchecked {

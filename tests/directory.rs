@@ -15,6 +15,8 @@ mod model;
 
 #[path = "directory/installed.rs"]
 mod installed;
+#[path = "directory/model_signature.rs"]
+mod model_signature;
 #[path = "directory/pull.rs"]
 mod pull;
 #[path = "directory/push.rs"]

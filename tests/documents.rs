@@ -6,7 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -164,6 +164,58 @@ fn files_are_for_what_the_document_says() {
         }
     }
     assert!(seen > 30, "the table was not found");
+}
+
+/// Returns the names of all tests, from the sources.
+fn tests() -> BTreeSet<String> {
+    fn visit(directory: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = fs::read_to_string(&path).unwrap();
+                let mut attributed = false;
+                for line in source.lines().map(str::trim) {
+                    let function = line.trim_start_matches("async ").strip_prefix("fn ");
+                    if let Some(rest) = function.filter(|_| attributed) {
+                        found.insert(rest.split('(').next().unwrap().to_owned());
+                    }
+                    let is_attribute = line.starts_with("#[");
+                    attributed = (attributed && is_attribute)
+                        || line == "#[test]"
+                        || line.starts_with("#[tokio::test");
+                }
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    for directory in ["src", "tests"] {
+        visit(&root().join(directory), &mut found);
+    }
+    found
+}
+
+#[test]
+fn every_threat_names_tests_that_exist() {
+    let tests = tests();
+    let rows = cells(&read("docs/threats.md"));
+    let rows: Vec<_> = rows.iter().filter(|row| row[0] != "id").collect();
+    let of = |letter: char, count: usize| (1..=count).map(move |n| format!("{letter}{n:02}"));
+    let expected: Vec<_> = of('R', 40).chain(of('N', 10)).collect();
+    let ids: Vec<_> = rows.iter().map(|row| row[0].clone()).collect();
+    assert_eq!(ids, expected);
+    for row in rows {
+        let named = code_spans(&row[3]);
+        assert!(!named.is_empty(), "{row:?}");
+        for name in named {
+            assert!(
+                tests.contains(&name),
+                "{}: there is no test `{name}`",
+                row[0]
+            );
+        }
+    }
 }
 
 #[test]

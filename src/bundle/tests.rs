@@ -34,6 +34,20 @@ fn encodes_as_the_protocol_says() {
 }
 
 #[test]
+fn an_encoding_is_read_back_and_nothing_else_is() {
+    for payload in ["", "{}", "a b"] {
+        let message = pre_authentication_encoding(IN_TOTO, payload.as_bytes());
+        assert_eq!(statement_of(&message), Some(payload.as_bytes()));
+        assert_eq!(statement_of(&[&message, &b" "[..]].concat()), None);
+    }
+    assert_eq!(
+        statement_of(&pre_authentication_encoding("text", b"{}")),
+        None
+    );
+    assert_eq!(statement_of(b""), None);
+}
+
+#[test]
 fn refuses_what_it_does_not_understand() {
     let with = |from: &str, to: &str| {
         let text = json().replace(from, to);

@@ -12,9 +12,9 @@ use modelctl::reference::Reference;
 use modelctl::verify::Artifact;
 use serde_json::Value;
 
-use super::keys::SignerArgs;
 use super::push::Attachment;
 use super::report::{Failure, Report};
+use super::signing::SigningArgs;
 use super::stores::{RegistryArgs, read};
 use super::terminal::Terminal;
 use super::{parse, sign};
@@ -40,7 +40,7 @@ pub(super) struct AttestArgs {
     #[arg(long, value_name = "FILE")]
     predicate: PathBuf,
     #[command(flatten)]
-    signer: SignerArgs,
+    signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -48,21 +48,22 @@ pub(super) struct AttestArgs {
 pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report, Failure> {
     let predicate_type = args.predicate_type.as_str();
     let value = read_predicate(&args.predicate, &args.predicate_type)?;
-    let signer = args.signer.signer(terminal)?;
+    let signing = args.signing.prepare(&args.registry, terminal)?;
     let store = args
         .registry
         .stores(terminal)?
         .write(args.reference.location())?;
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
-    let now = Timestamp::now();
-    let attest = modelctl::attest::attest(&*store, &artifact, predicate_type, value, &signer, now);
+    let by = signing.signer(terminal).await?;
+    let (signer, now) = (&*by.signer, Timestamp::now());
+    let attest = modelctl::attest::attest(&*store, &artifact, predicate_type, value, signer, now);
     let done = attest.await?;
-    let by = signer.public_key().fingerprint();
+    let by = by.name;
     let summary = match done.existed {
         true => format!("attested {predicate_type} before by {by}"),
         false => format!("attested {predicate_type} by {by}"),
     };
-    Ok(sign::report(&artifact, predicate_type, done)?.say(summary))
+    Ok(sign::report(&artifact, vec![attachment(predicate_type, done)])?.say(summary))
 }
 
 /// Reads the predicate in the file at `path` and checks that it is what its type says.

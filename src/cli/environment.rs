@@ -23,6 +23,29 @@ pub(super) fn key_password() -> Option<Secret> {
         .find_map(variable)
 }
 
+/// Returns the library that speaks to tokens whose URI names none.
+pub(super) fn pkcs11_module() -> Option<PathBuf> {
+    let named = std::env::var_os("MODELCTL_PKCS11_MODULE");
+    named.filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the PIN of tokens whose URI has none.
+pub(super) fn pkcs11_pin() -> Option<Secret> {
+    variable("MODELCTL_PKCS11_PIN")
+}
+
+/// Returns the identity token that a CI system puts into the environment (GitLab: `id_tokens`).
+pub(super) fn identity_token() -> Option<Secret> {
+    variable("SIGSTORE_ID_TOKEN").filter(|token| !token.expose().is_empty())
+}
+
+/// Returns where a job of GitHub Actions may ask for an identity token, and its secret for that.
+pub(super) fn github_actions() -> Option<(String, Secret)> {
+    let url = variable("ACTIONS_ID_TOKEN_REQUEST_URL")?;
+    let secret = variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?;
+    Some((url.expose().to_owned(), secret))
+}
+
 /// Returns the file in which Docker keeps credentials, which `login` writes (`DOCKER_CONFIG`).
 pub(super) fn docker_config() -> Option<PathBuf> {
     let directory = match std::env::var_os("DOCKER_CONFIG").filter(|path| !path.is_empty()) {

@@ -6,31 +6,22 @@ use std::sync::Arc;
 use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
+use modelctl::identity::Match;
 use modelctl::limits;
 use modelctl::trust::Authority;
 use modelctl::trust::sigstore::{
-    Claim, Fetched, Identity, Keyless, Match, Repository, Settings, SigstoreRoot, Source, fetch,
+    Claim, Fetched, Identity, Keyless, Repository, Settings, SigstoreRoot, Source, fetch,
 };
 
 use super::environment;
 use super::stores::read;
 use super::terminal::Terminal;
+use super::trust::IdentityArgs;
 
-/// Who is trusted by name.
+/// Who vouches for those who are trusted by name, under which Sigstore instance.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Trust")]
 pub(super) struct KeylessArgs {
-    /// Trust whoever a Sigstore instance certified to be this: an e-mail address, or a workflow's
-    /// URI. Needs the issuer, too.
-    #[arg(
-        long,
-        value_name = "IDENTITY",
-        conflicts_with = "certificate_identity_regexp"
-    )]
-    certificate_identity: Option<String>,
-    /// The same, as a regular expression that must match from beginning to end.
-    #[arg(long, value_name = "REGEXP")]
-    certificate_identity_regexp: Option<String>,
     /// The identity provider that must have vouched for the identity, such as
     /// https://token.actions.githubusercontent.com.
     #[arg(
@@ -79,11 +70,9 @@ struct InstanceArgs {
 }
 
 impl KeylessArgs {
-    /// Whether nobody is named.
+    /// Whether nothing is said of keyless signers.
     pub(super) fn is_empty(&self) -> bool {
-        self.certificate_identity.is_none()
-            && self.certificate_identity_regexp.is_none()
-            && self.certificate_oidc_issuer.is_none()
+        self.certificate_oidc_issuer.is_none()
             && self.certificate_oidc_issuer_regexp.is_none()
             && self.claims().is_empty()
     }
@@ -93,18 +82,22 @@ impl KeylessArgs {
         self.instance.trusted_root.is_some() || self.instance.tuf_mirror.is_some()
     }
 
-    /// Returns who is trusted by name, if somebody is.
-    pub(super) async fn authority(&self, terminal: &Terminal) -> Result<Option<Authority>> {
-        if self.is_empty() {
-            return Ok(None);
-        }
-        let identity = self.identity()?;
+    /// Returns those of `names` whom the issuer vouched for.
+    pub(super) async fn authorities(
+        &self,
+        names: &IdentityArgs,
+        terminal: &Terminal,
+    ) -> Result<Vec<Authority>> {
+        let identities = self.identities(names)?;
         let root = match self.instance.named()? {
             Some(root) => root,
             None => Arc::new(self.instance.fetched(terminal).await?),
         };
-        let name = identity.to_string();
-        Ok(Some(Authority::keyless(name, Keyless { root, identity })))
+        let authority = |identity: Identity| {
+            let root = Arc::clone(&root);
+            Authority::keyless(identity.to_string(), Keyless { root, identity })
+        };
+        Ok(identities.into_iter().map(authority).collect())
     }
 
     /// Returns under what to check log entries and timestamps of signatures by keys: only an
@@ -113,35 +106,31 @@ impl KeylessArgs {
         self.instance.named()
     }
 
-    fn identity(&self) -> Result<Identity> {
-        let identity = one(
-            &self.certificate_identity,
-            &self.certificate_identity_regexp,
-        )?;
-        let issuer = one(
-            &self.certificate_oidc_issuer,
-            &self.certificate_oidc_issuer_regexp,
-        )?;
-        let (identity, issuer) = match (identity, issuer) {
-            (Some(identity), Some(issuer)) => (identity, issuer),
-            (Some(_), None) => {
-                return Err(
-                    Error::new(Reason::Usage, "an identity needs its issuer").hint(
-                        "name who must have vouched for it: `--certificate-oidc-issuer \
-                     https://token.actions.githubusercontent.com`",
-                    ),
-                );
-            }
-            (None, _) => {
-                return Err(Error::new(Reason::Usage, "it is not said who is trusted").hint(
-                    "name the identity: `--certificate-identity ci@example.com`, and its issuer",
-                ));
-            }
+    fn identities(&self, names: &IdentityArgs) -> Result<Vec<Identity>> {
+        if names.is_empty() {
+            let message = "it is not said who is trusted";
+            return Err(Error::new(Reason::Usage, message).hint(
+                "name the identity: `--certificate-identity ci@example.com`, and its issuer",
+            ));
+        }
+        let Some(issuer) = self.issuer()? else {
+            let message = "an identity needs its issuer";
+            return Err(Error::new(Reason::Usage, message).hint(
+                "name who must have vouched for it: `--certificate-oidc-issuer \
+                 https://token.actions.githubusercontent.com`, or `--ca-roots root.pem`",
+            ));
         };
-        Ok(Identity {
+        let identity = |identity: Match| Identity {
             claims: self.claims(),
-            ..Identity::new(identity, issuer)
-        })
+            ..Identity::new(identity, issuer.clone())
+        };
+        Ok(names.matches()?.into_iter().map(identity).collect())
+    }
+
+    fn issuer(&self) -> Result<Option<Match>> {
+        let exact = self.certificate_oidc_issuer.as_deref().map(Match::exact);
+        let pattern = self.certificate_oidc_issuer_regexp.as_deref();
+        exact.or_else(|| pattern.map(Match::pattern)).transpose()
     }
 
     fn claims(&self) -> Vec<(Claim, String)> {
@@ -170,14 +159,6 @@ impl KeylessArgs {
         let given = |(claim, value): (Claim, &Option<String>)| Some((claim, value.clone()?));
         flags.into_iter().filter_map(given).collect()
     }
-}
-
-/// Reads what is given exactly or as a regular expression.
-fn one(exact: &Option<String>, pattern: &Option<String>) -> Result<Option<Match>> {
-    let exact = exact.as_deref().map(Match::exact);
-    exact
-        .or_else(|| pattern.as_deref().map(Match::pattern))
-        .transpose()
 }
 
 impl InstanceArgs {

@@ -1,49 +1,96 @@
-//! `--key`: private keys that sign, public keys that verify.
+//! `--key`: private keys that sign, with or without a certificate, and public keys that verify.
 
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::key::{Algorithm, PublicKey};
 use modelctl::limits;
 use modelctl::secret::Secret;
+use modelctl::sign::Signer;
+use modelctl::sign::certificate::CertificateSigner;
 use modelctl::sign::key::{KeySigner, Password, PrivateKey};
+use modelctl::sign::pkcs11::Uri;
 
-use super::environment;
 use super::stores::read;
 use super::terminal::Terminal;
+use super::{certificates, environment, token};
 
 /// Who signs.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Signing")]
 pub(super) struct SignerArgs {
-    /// Private key: a PEM file (cosign's encrypted form, PKCS#8 or SEC1), or `env://NAME`. Its
-    /// passphrase comes from MODELCTL_PASSWORD, COSIGN_PASSWORD or a prompt.
+    /// Private key: a PEM file (cosign's encrypted form, PKCS#8 or SEC1), `env://NAME`, or a key in
+    /// a token as a `pkcs11:` URI. A file's passphrase comes from MODELCTL_PASSWORD,
+    /// COSIGN_PASSWORD or a prompt; a token's PIN from MODELCTL_PKCS11_PIN, `pin-source` or a
+    /// prompt.
     #[arg(long, value_name = "KEY")]
     pub(super) key: Option<String>,
+    /// Sign as the holder of this certificate of the key: a PEM file, or a `pkcs11:` URI. It goes
+    /// along with the signature, for verifiers who trust its issuer.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<String>,
+    /// Check before signing that the certificate leads to a root by these, in PEM: from its issuer
+    /// up, the root last.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    certificate_chain: Option<PathBuf>,
 }
 
 impl SignerArgs {
-    /// Reads and opens the key, asking for its passphrase if it has one.
-    pub(super) fn signer(&self, terminal: &Terminal) -> Result<KeySigner> {
+    /// Opens the key, asking for its passphrase or PIN if it has one.
+    pub(super) fn signer(&self, terminal: &Terminal) -> Result<Box<dyn Signer>> {
         let Some(key) = &self.key else {
             return Err(Error::new(Reason::Usage, "signing needs a key")
                 .hint("name one: `--key cosign.key` (`modelctl generate-key-pair` makes one)"));
         };
-        let text = read_key(key)?;
-        let private = PrivateKey::from_pem(&text, || passphrase(key), key)?;
-        if private.public_key().algorithm() == Algorithm::EcdsaP384 {
-            terminal.say(
-                "note: cosign up to 3.1.3 cannot verify P-384 signatures by key; P-256 and Ed25519 work everywhere",
-            );
+        let (signer, public): (Box<dyn Signer>, _) = match Uri::is_one(key) {
+            true => {
+                let signer = token::signer(key, terminal)?;
+                let public = signer.public_key().clone();
+                (Box::new(signer), public)
+            }
+            false => {
+                let private = PrivateKey::from_pem(&read_key(key)?, || passphrase(key), key)?;
+                let public = private.public_key().clone();
+                (Box::new(KeySigner::new(key, private)), public)
+            }
+        };
+        let algorithm = public.algorithm();
+        let is_rare = matches!(algorithm, Algorithm::EcdsaP384 | Algorithm::EcdsaP521);
+        if self.certificate.is_none() && is_rare {
+            terminal.say(&format!(
+                "note: cosign up to 3.1.3 cannot verify {algorithm} signatures by key; P-256 and \
+                 Ed25519 work everywhere",
+            ));
         }
-        Ok(KeySigner::new(key, private))
+        self.certified(signer, &public)
+    }
+
+    /// Returns `signer` as the holder of the certificate, if there is one.
+    fn certified(&self, signer: Box<dyn Signer>, key: &PublicKey) -> Result<Box<dyn Signer>> {
+        let Some(certificate) = &self.certificate else {
+            return Ok(signer);
+        };
+        let certificate = match Uri::is_one(certificate) {
+            true => token::certificate(certificate)?,
+            false => certificates::one(Path::new(certificate))?,
+        };
+        let signer = CertificateSigner::new(signer, key, certificate, Timestamp::now())?;
+        if let Some(chain) = &self.certificate_chain {
+            signer.check_chain(certificates::all(chain)?)?;
+        }
+        Ok(Box::new(signer))
     }
 }
 
 /// Reads the public key that `key` names.
 pub(super) fn public_key(key: &str) -> Result<PublicKey> {
-    PublicKey::from_pem(&read_key(key)?, key)
+    match Uri::is_one(key) {
+        true => token::public_key(key),
+        false => PublicKey::from_pem(&read_key(key)?, key),
+    }
 }
 
 fn read_key(key: &str) -> Result<Vec<u8>> {
@@ -57,11 +104,10 @@ fn read_key(key: &str) -> Result<Vec<u8>> {
         })?;
         return Ok(value.expose().as_bytes().to_vec());
     }
-    if let Some((scheme, _)) = key.split_once("://").or_else(|| key.split_once("pkcs11:")) {
-        let scheme = if scheme.is_empty() { "pkcs11" } else { scheme };
+    if let Some((scheme, _)) = key.split_once("://") {
         let message = format!("keys by {scheme:?} are not supported by this version");
         return Err(Error::new(Reason::KeyInvalid, message)
-            .hint("`--key` takes a PEM file or `env://NAME`"));
+            .hint("`--key` takes a PEM file, `env://NAME` or a `pkcs11:` URI"));
     }
     read(key, limits::LOCAL_FILE).map_err(|error| {
         let message = error.to_string();
@@ -69,7 +115,7 @@ fn read_key(key: &str) -> Result<Vec<u8>> {
             Reason::KeyInvalid,
             format!("the key cannot be read: {message}"),
         )
-        .hint("`--key` takes a PEM file or `env://NAME`")
+        .hint("`--key` takes a PEM file, `env://NAME` or a `pkcs11:` URI")
     })
 }
 

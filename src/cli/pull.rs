@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use modelctl::download::Retry;
 use modelctl::error::{Error, Reason};
 use modelctl::installed::Installed;
 use modelctl::policy::Pins;
 use modelctl::reference::Reference;
+use modelctl::referrer::RawBundle;
 use modelctl::selection::Selection;
+use modelctl::sink::Io;
 use modelctl::store::Store;
 use modelctl::unpack::{Existing, PullOptions, pull};
-use modelctl::verify::{Artifact, Proof, Verified, verify};
+use modelctl::verify::{Artifact, Proof, Verified, unverified_model_signatures, verify};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -36,11 +38,13 @@ use super::trust::{TrustArgs, explain};
   modelctl pull oci:./store:v1 ./bert --verify --key cosign.pub
   modelctl pull registry.example.com/acme/bert:v1 --verify \\
       --key release.pub --require slsaprovenance1
+  modelctl pull oci:./store:v1 ./bert --verify --key cosign.pub --signature-out bert.sig
   modelctl pull registry.example.com/acme/bert:v1 --verify \\
       --certificate-identity-regexp 'https://github\\.com/acme/bert/.*' \\
       --certificate-oidc-issuer https://token.actions.githubusercontent.com
   modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'
   modelctl pull registry.example.com/acme/bert:v1 --verify --policy policy.toml
+  modelctl pull localhost:5000/bert:v1 /mnt/scratch/bert --io direct
   modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub \\
       --hosts-dir /etc/containerd/certs.d")]
 pub(super) struct PullArgs {
@@ -53,6 +57,9 @@ pub(super) struct PullArgs {
     /// Fetch nothing unless the artifact is signed by someone who is trusted.
     #[arg(long)]
     verify: bool,
+    /// Write the attached model signature (OMS) to FILE, for `model_signing verify`.
+    #[arg(long, value_name = "FILE")]
+    signature_out: Option<PathBuf>,
     /// Replace DIR if it is a pulled model: the old one stays until the new one is complete.
     #[arg(long)]
     force: bool,
@@ -62,6 +69,12 @@ pub(super) struct PullArgs {
     /// Do not fetch files that match GLOB (repeatable).
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
+    /// How large files are written: through the page cache (buffered), which leaves the model
+    /// there for whoever loads it next, or past it (direct), which takes less of the processor and
+    /// of a container's memory. `auto` is buffered unless the model is larger than half of the
+    /// memory that is available.
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    io: IoArg,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -72,6 +85,24 @@ pub(super) struct PullArgs {
     mirrors: MirrorArgs,
     #[command(flatten)]
     concurrency: ConcurrencyArgs,
+}
+
+/// How large files are written.
+#[derive(Clone, Copy, ValueEnum)]
+enum IoArg {
+    Auto,
+    Buffered,
+    Direct,
+}
+
+impl IoArg {
+    fn choice(self) -> Option<Io> {
+        match self {
+            Self::Auto => None,
+            Self::Buffered => Some(Io::Buffered),
+            Self::Direct => Some(Io::Direct),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -109,6 +140,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     };
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
     let (artifact, applied) = admit(&*store, &args.reference, ruling.await?, terminal).await?;
+    let signature = model_signature(&*store, &artifact, &args).await?;
     let options = PullOptions {
         selection: Selection {
             include: args.include.clone(),
@@ -120,6 +152,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
             Existing::Refuse
         },
         concurrency: args.concurrency.count(),
+        io: args.io.choice(),
         retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),
@@ -132,6 +165,10 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         terminal.progress(),
     )
     .await?;
+
+    if let (Some(path), Some(raw)) = (&args.signature_out, &signature) {
+        modelctl::model_signature::write_bytes(path, raw.bytes(), options.existing)?;
+    }
 
     let (verified, unverified, verdict) = match artifact.proof() {
         Proof::Verdict { verdict, .. } => (
@@ -166,6 +203,41 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     let report = Report::of(&data)?.with(&sources)?.say(summary);
     let report = sources.line().into_iter().fold(report, Report::say);
     Ok(report.line(pulled.path.display()))
+}
+
+/// Returns the model signature that is asked for, before anything is fetched: one by someone
+/// trusted, or without `--verify` the one that is attached.
+async fn model_signature(
+    store: &dyn Store,
+    artifact: &Verified<Artifact>,
+    args: &PullArgs,
+) -> Result<Option<RawBundle>, Error> {
+    let Some(path) = &args.signature_out else {
+        return Ok(None);
+    };
+    if !args.force && path.exists() {
+        return Err(modelctl::model_signature::exists(path));
+    }
+    let found = match artifact.proof() {
+        Proof::Verdict {
+            model_signature, ..
+        } => model_signature.iter().cloned().collect(),
+        Proof::Unchecked { .. } => unverified_model_signatures(store, artifact.value()).await?,
+    };
+    let reference = artifact.value().reference();
+    match <[RawBundle; 1]>::try_from(found) {
+        Ok([raw]) => Ok(Some(raw)),
+        Err(none) if none.is_empty() => {
+            let message = format!("no model signature on the files of `{reference}` is attached");
+            Err(Error::new(Reason::SignatureMissing, message)
+                .hint("`modelctl tree` shows what is; `modelctl push --sign` attaches one"))
+        }
+        Err(_) => {
+            let message = format!("`{reference}` has several model signatures");
+            Err(Error::new(Reason::Usage, message)
+                .hint("say whose is meant: `--verify --key release.pub`"))
+        }
+    }
 }
 
 fn directory(args: &PullArgs) -> Result<PathBuf, Error> {

@@ -21,8 +21,9 @@ use modelctl::verify::Artifact;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::keys::SignerArgs;
+use super::gate::{GateArgs, fresh};
 use super::report::{Failure, Report, count, size};
+use super::signing::SigningArgs;
 use super::stores::{ConcurrencyArgs, RegistryArgs};
 use super::terminal::Terminal;
 use super::{attest, environment, parse};
@@ -35,8 +36,10 @@ use super::{attest, environment, parse};
 #[command(after_help = "Examples:
   modelctl push oci:./store:v1 ./bert
   modelctl push registry.example.com/acme/bert:v1 ./bert --sign --key cosign.key
+  modelctl push registry.example.com/acme/bert:v1 ./bert --sign --identity-token token.jwt --yes
   modelctl push localhost:5000/bert:v1 ./bert --sign --key cosign.key \\
-      --attest slsaprovenance1=provenance.json")]
+      --attest slsaprovenance1=provenance.json
+  modelctl push registry.example.com/mirror/bert:v1 ./bert --require-signature --key publisher.pub")]
 pub(super) struct PushArgs {
     /// Where to.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -44,11 +47,16 @@ pub(super) struct PushArgs {
     /// The model directory.
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// Sign the artifact, with `--key`.
-    #[arg(long, requires = "key")]
+    /// Sign the artifact, with `--key` or as whoever an identity token names: a signature that
+    /// `cosign verify` accepts, and a model signature on its files that `model_signing verify`
+    /// accepts.
+    #[arg(long)]
     sign: bool,
-    /// Attach the predicate in FILE as an attestation of TYPE, signed with `--key` (repeatable).
-    #[arg(long, value_name = "TYPE=FILE", requires = "key")]
+    /// With `--sign`, attach no model signature.
+    #[arg(long, requires = "sign")]
+    no_oms: bool,
+    /// Attach the predicate in FILE as a signed attestation of TYPE (repeatable).
+    #[arg(long, value_name = "TYPE=FILE")]
     attest: Vec<String>,
     /// Annotate the manifest (repeatable).
     #[arg(long, value_name = "K=V", value_parser = annotation)]
@@ -63,7 +71,9 @@ pub(super) struct PushArgs {
     #[arg(long)]
     no_cache: bool,
     #[command(flatten)]
-    signer: SignerArgs,
+    gate: GateArgs,
+    #[command(flatten)]
+    signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
@@ -99,41 +109,22 @@ pub(super) struct Attachment {
 }
 
 pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, Failure> {
-    if args.reference.digest().is_some() {
-        return Err(
-            Error::new(Reason::Usage, "`push` takes a tag, not a digest")
-                .hint("the digest follows from the content; it is printed afterwards")
-                .into(),
-        );
-    }
-    if args.signer.key.is_some() && !args.sign && args.attest.is_empty() {
-        return Err(Error::new(
-            Reason::Usage,
-            "`--key` is given but nothing is to be signed",
-        )
-        .hint("add `--sign`, or `--attest TYPE=FILE`")
-        .into());
-    }
+    check_flags(&args)?;
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
-    let signer = match args.signer.key {
-        Some(_) => Some(args.signer.signer(terminal)?),
-        None => None,
+    let signs = args.sign || !args.attest.is_empty();
+    let signing = match signs {
+        true => Some(args.signing.prepare(&args.registry, terminal)?),
+        false => None,
     };
-    let memory = memory(&args, terminal);
-    let options = PushOptions {
-        pack: PackOptions {
-            selection: Selection {
-                include: args.include,
-                exclude: args.exclude,
-            },
-            annotations: args.annotation.into_iter().collect::<Annotations>(),
-            created: environment::source_date()?,
-        },
-        concurrency: args.concurrency.count(),
-        memory,
-    };
+    let own = args.signing.key().filter(|_| !signs);
+    let required = args.gate.required(&args.directory, own)?;
+    let mut options = options(&args, terminal)?;
     let plan = Plan::read(&args.directory, &options.pack).await?;
+    options.gate = match required {
+        Some(gate) => Some(gate),
+        None => fresh(&args.directory, &plan)?,
+    };
     let store = args
         .registry
         .stores(terminal)?
@@ -143,12 +134,68 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
 
     let artifact = Artifact::stored(args.reference.clone(), pushed.document.clone());
     let mut referrers = Vec::new();
-    if let Some(signer) = &signer {
-        referrers = sign_and_attest(&*store, &artifact, args.sign, attestations, signer).await?;
+    if let Some(signing) = signing {
+        // A certificate lives for minutes, an upload may take hours: it is asked for only now.
+        let by = signing.signer(terminal).await?;
+        let signer = &*by.signer;
+        if args.sign {
+            let oms = !args.no_oms && can_list(signer, terminal);
+            let name = model_name(&args.directory);
+            referrers = sign(&*store, &artifact, signer, oms.then_some(name.as_str())).await?;
+        }
+        referrers.extend(attest(&*store, &artifact, attestations, signer).await?);
     }
-    if let Some(tag) = args.reference.tag() {
+    if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;
     }
+    report(&args, &artifact, &pushed, referrers)
+}
+
+/// Refuses flags that would not do what they seem to.
+fn check_flags(args: &PushArgs) -> Result<()> {
+    if args.reference.digest().is_some() {
+        return Err(
+            Error::new(Reason::Usage, "`push` takes a tag, not a digest")
+                .hint("the digest follows from the content; it is printed afterwards"),
+        );
+    }
+    let signs = args.sign || !args.attest.is_empty();
+    // A required signature may be by `--key` too, but not by whoever signs now.
+    let asks_key = args.gate.require_signature && args.signing.key().is_some();
+    if args.signing.is_given() && !signs && !asks_key {
+        let message = "it is said who signs, but nothing is to be signed";
+        return Err(
+            Error::new(Reason::Usage, message).hint("add `--sign`, or `--attest TYPE=FILE`")
+        );
+    }
+    Ok(())
+}
+
+/// Returns how to push, without a gate yet.
+fn options(args: &PushArgs, terminal: &Terminal) -> Result<PushOptions> {
+    let annotations = args.annotation.iter().cloned();
+    Ok(PushOptions {
+        pack: PackOptions {
+            selection: Selection {
+                include: args.include.clone(),
+                exclude: args.exclude.clone(),
+            },
+            annotations: annotations.collect::<Annotations>(),
+            created: environment::source_date()?,
+        },
+        concurrency: args.concurrency.count(),
+        memory: memory(args, terminal),
+        tag: args.reference.tag().cloned(),
+        gate: None,
+    })
+}
+
+fn report(
+    args: &PushArgs,
+    artifact: &Artifact,
+    pushed: &modelctl::push::Pushed,
+    referrers: Vec<Attachment>,
+) -> Result<Report, Failure> {
     let reference = artifact.pinned();
     let summary = format!(
         "pushed {}, {} ({} sent, {} there already){}",
@@ -214,20 +261,50 @@ fn attestations(options: &[String]) -> Result<Vec<(String, Value)>> {
     options.iter().map(parse).collect()
 }
 
-async fn sign_and_attest(
+/// Whether `signer` can make model signatures; it is told if not.
+fn can_list(signer: &dyn Signer, terminal: &Terminal) -> bool {
+    let can = modelctl::sign::can_sign_models(signer);
+    if !can {
+        terminal.say("note: model signatures need an ECDSA key; none is attached");
+    }
+    can
+}
+
+/// Returns what the directory is called, wherever it is named from.
+fn model_name(directory: &Path) -> String {
+    let real = std::fs::canonicalize(directory);
+    let name = real.as_ref().ok().and_then(|path| path.file_name());
+    name.and_then(|name| name.to_str())
+        .unwrap_or("model")
+        .to_owned()
+}
+
+/// Signs the artifact and, if the model has a `name`, its files. The artifact comes first: a model
+/// signature alone would make cosign overlook older kinds of signatures.
+async fn sign(
     store: &dyn Store,
     artifact: &Artifact,
-    sign: bool,
+    signer: &dyn Signer,
+    name: Option<&str>,
+) -> Result<Vec<Attachment>> {
+    let now = Timestamp::now();
+    let done = modelctl::attest::sign(store, artifact, serde_json::Map::new(), signer, now).await?;
+    let mut attached = vec![attest::attachment(modelctl::statement::SIGNATURE, done)];
+    if let Some(name) = name {
+        let done = modelctl::attest::sign_model(store, artifact, name, signer, now).await?;
+        attached.push(attest::attachment(modelctl::oms::PREDICATE, done));
+    }
+    Ok(attached)
+}
+
+async fn attest(
+    store: &dyn Store,
+    artifact: &Artifact,
     attestations: Vec<(String, Value)>,
     signer: &dyn Signer,
 ) -> Result<Vec<Attachment>> {
     let now = Timestamp::now();
     let mut attached = Vec::new();
-    if sign {
-        let done =
-            modelctl::attest::sign(store, artifact, serde_json::Map::new(), signer, now).await?;
-        attached.push(attest::attachment(modelctl::statement::SIGNATURE, done));
-    }
     for (predicate_type, predicate) in attestations {
         let done =
             modelctl::attest::attest(store, artifact, &predicate_type, predicate, signer, now);

@@ -1,39 +1,60 @@
 //! `modelctl sign`.
 
+use std::path::Path;
+
 use clap::Args;
 use jiff::Timestamp;
-use modelctl::attest::Attached;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
-use modelctl::statement;
+use modelctl::unpack::Existing;
 use modelctl::verify::Artifact;
+use modelctl::{model_signature, oms, statement};
 use serde::Serialize;
 
 use super::attest::attachment;
-use super::keys::SignerArgs;
-use super::parse;
+use super::files::FilesArgs;
 use super::push::Attachment;
 use super::report::{Failure, Report};
+use super::signing::SigningArgs;
 use super::stores::RegistryArgs;
 use super::terminal::Terminal;
+use super::verify::is_directory;
 
-/// Sign an artifact: attach a Sigstore bundle that `cosign verify` accepts too.
+/// Sign an artifact, with a bundle that `cosign verify` accepts; or a directory, with a model
+/// signature that `model_signing verify` accepts.
 ///
-/// Prints the pinned reference that was signed. Signing twice with one key does nothing the second
-/// time.
+/// For a REF, the bundle is attached, and the pinned reference that was signed is printed; signing
+/// twice as the same signer does nothing the second time. For a directory (a path that starts with
+/// `./`, `../` or `/`), every file is listed with its digest, and the signed list is written to
+/// `model.sig` in it, or to `--signature`, whose path is printed. Without `--key`, an identity token
+/// says who signs.
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl sign oci:./store:v1 --key cosign.key
-  modelctl sign registry.example.com/acme/bert@sha256:… --key env://SIGNING_KEY")]
+  modelctl sign registry.example.com/acme/bert@sha256:… --key env://SIGNING_KEY --oms
+  modelctl sign oci:./store:v1 --key release.key --certificate release.pem
+  modelctl sign oci:./store:v1 \\
+      --key 'pkcs11:token=release;object=signing?module-path=/usr/lib/libp11.so'
+  modelctl sign registry.example.com/acme/bert:v1 --identity-token token.jwt --yes
+  modelctl sign ./bert --key cosign.key
+  modelctl sign ./bert --signature bert.sig --ignore-paths ./bert/logs --key cosign.key")]
 pub(super) struct SignArgs {
-    /// What to sign: name it by digest where a tag might move.
-    #[arg(value_name = "REF", value_parser = parse::<Reference>)]
-    reference: Reference,
+    /// What to sign: name an artifact by digest where a tag might move.
+    #[arg(value_name = "REF|DIR")]
+    target: String,
     /// Sign this with it, as `cosign sign -a` does (repeatable).
     #[arg(long, short = 'a', value_name = "K=V")]
     annotation: Vec<String>,
+    /// Attach a model signature (OMS) on the files of a REF too, as `push --sign` does.
+    #[arg(long)]
+    oms: bool,
+    /// Replace a signature file that is there already.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
-    signer: SignerArgs,
+    files: FilesArgs,
+    #[command(flatten)]
+    signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -47,6 +68,17 @@ struct Signed {
 }
 
 pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    if is_directory(&args.target) {
+        return sign_directory(Path::new(&args.target), &args, terminal).await;
+    }
+    let directory_only = args.force.then_some("--force").or(args.files.given());
+    if let Some(flag) = directory_only {
+        let message = format!("`{flag}` is for directories");
+        return Err(Error::new(Reason::Usage, message)
+            .hint("name a directory so that it cannot be a reference: `./bert`")
+            .into());
+    }
+    let reference: Reference = args.target.parse()?;
     let mut annotations = serde_json::Map::new();
     for option in &args.annotation {
         let Some((key, value)) = option.split_once('=').filter(|(key, _)| !key.is_empty()) else {
@@ -54,32 +86,78 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
         };
         annotations.insert(key.to_owned(), value.into());
     }
-    let signer = args.signer.signer(terminal)?;
+    let signing = args.signing.prepare(&args.registry, terminal)?;
     let store = args
         .registry
         .stores(terminal)?
-        .write(args.reference.location())?;
-    let artifact = Artifact::resolve(&*store, &args.reference).await?;
-    let done =
-        modelctl::attest::sign(&*store, &artifact, annotations, &signer, Timestamp::now()).await?;
-    let by = signer.public_key().fingerprint();
+        .write(reference.location())?;
+    let artifact = Artifact::resolve(&*store, &reference).await?;
+    let by = signing.signer(terminal).await?;
+    let (signer, now) = (&*by.signer, Timestamp::now());
+    let done = modelctl::attest::sign(&*store, &artifact, annotations, signer, now).await?;
+    let by = &by.name;
     let summary = match done.existed {
         true => format!("signed before by {by}"),
         false => format!("signed by {by}"),
     };
-    Ok(report(&artifact, statement::SIGNATURE, done)?.say(summary))
+    let mut referrers = vec![attachment(statement::SIGNATURE, done)];
+    if args.oms {
+        let name = reference.location().last_component().unwrap_or("model");
+        let done = modelctl::attest::sign_model(&*store, &artifact, name, signer, now).await?;
+        referrers.push(attachment(oms::PREDICATE, done));
+    }
+    Ok(report(&artifact, referrers)?.say(summary))
 }
 
-/// Returns what `sign` and `attest` report of one attached statement.
-pub(super) fn report(
-    artifact: &Artifact,
-    predicate_type: &str,
-    attached: Attached,
-) -> Result<Report, Error> {
+/// A signed directory, in JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SignedDirectory<'a> {
+    directory: &'a Path,
+    signature: &'a Path,
+    predicate_type: &'static str,
+}
+
+/// Lists and signs the files of a directory.
+async fn sign_directory(
+    directory: &Path,
+    args: &SignArgs,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    if args.oms || !args.annotation.is_empty() {
+        let message = "a directory gets a model signature, which has no annotations";
+        return Err(Error::new(Reason::Usage, message).into());
+    }
+    let signing = args.signing.prepare(&args.registry, terminal)?;
+    let signature = args.files.signature_of(directory);
+    // Nobody waits for the hashing of what cannot be written down.
+    if !args.force && signature.exists() {
+        return Err(model_signature::exists(&signature).into());
+    }
+    let tree = args.files.tree(directory)?;
+    let by = signing.signer(terminal).await?;
+    let signer = &*by.signer;
+    let bundle = model_signature::sign(directory, &tree, signer, terminal.progress()).await?;
+    let existing = match args.force {
+        true => Existing::Replace,
+        false => Existing::Refuse,
+    };
+    model_signature::write(&signature, &bundle, existing)?;
+    let signed = SignedDirectory {
+        directory,
+        signature: &signature,
+        predicate_type: oms::PREDICATE,
+    };
+    let summary = format!("signed {} by {}", directory.display(), by.name);
+    Ok(Report::of(&signed)?.line(signature.display()).say(summary))
+}
+
+/// Returns what `sign` and `attest` report of attached statements.
+pub(super) fn report(artifact: &Artifact, referrers: Vec<Attachment>) -> Result<Report, Error> {
     let signed = Signed {
         reference: artifact.pinned().to_string(),
         digest: artifact.digest().to_string(),
-        referrers: vec![attachment(predicate_type, attached)],
+        referrers,
     };
     Ok(Report::of(&signed)?.line(artifact.pinned()))
 }

@@ -12,6 +12,7 @@ use modelctl::reference::Location;
 use modelctl::registry::auth::{Credential, CredentialSource, Fixed};
 use modelctl::registry::credentials::DockerConfig;
 use modelctl::registry::mirrors::{Mirrored, Mirrors, ResolveAt, Source};
+use modelctl::registry::web::Web;
 use modelctl::registry::{Client, ClientIdentity, Proxies, Settings, Transport};
 use modelctl::secret::Secret;
 use modelctl::store::SharedStore;
@@ -45,6 +46,10 @@ pub(super) struct RegistryArgs {
     /// The client certificate's private key (PEM).
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     key_file: Option<PathBuf>,
+    /// Let registries on the internet lead to HOST although it is in a private network, such as
+    /// a cloud's private endpoint for storage (repeatable).
+    #[arg(long, value_name = "HOST")]
+    private_host: Vec<String>,
 }
 
 /// Through which mirrors a registry is read.
@@ -159,18 +164,32 @@ impl RegistryArgs {
             }),
             _ => None,
         };
-        let ca_file = self.ca_file.as_ref();
         Client::new(Settings {
             transport,
-            ca_pem: ca_file
-                .map(|file| read(file, limits::LOCAL_FILE))
-                .transpose()?,
+            ca_pem: self.ca_pem()?,
             client_identity: identity,
             proxies: Proxies::Environment,
+            private_hosts: self.private_host.clone(),
             credentials,
             progress: terminal.progress(),
             ..Settings::default()
         })
+    }
+
+    /// Returns a client of the services that signing needs: with the same CA and proxies, and none
+    /// of the registry's credentials.
+    pub(super) fn web(&self, terminal: &Terminal) -> Result<Web> {
+        Web::new(&Settings {
+            ca_pem: self.ca_pem()?,
+            proxies: Proxies::Environment,
+            progress: terminal.progress(),
+            ..Settings::default()
+        })
+    }
+
+    fn ca_pem(&self) -> Result<Option<Vec<u8>>> {
+        let file = self.ca_file.as_ref();
+        file.map(|file| read(file, limits::LOCAL_FILE)).transpose()
     }
 
     /// Returns the credential that the flags give, if they do.

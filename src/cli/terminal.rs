@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use modelctl::error::Error;
 use modelctl::progress::Progress;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::{Map, Value, json};
 
 use super::OutputArgs;
@@ -143,6 +144,25 @@ fn start_log(verbose: u8) {
         .with(layer)
         .with(Targets::new().with_target("modelctl", level))
         .init();
+}
+
+/// How the terminal behaved when the command began: a question for a secret turns the echo off, and
+/// a signal can end the command before it is on again.
+pub(super) struct Modes(Option<Termios>);
+
+impl Modes {
+    /// Returns the modes of now, if there is a terminal.
+    pub(super) fn now() -> Self {
+        Self(tcgetattr(io::stdin()).ok())
+    }
+
+    /// Sets them again.
+    pub(super) fn restore(&self) {
+        if let Some(modes) = &self.0 {
+            // A terminal that is gone needs nothing.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,15 +6,15 @@ use clap::Args;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use modelctl::digest::Digest;
-use modelctl::error::{Error, Result};
+use modelctl::error::Result;
 use modelctl::limits;
 use modelctl::manifest::{Annotations, Document, annotation};
 use modelctl::reference::Reference;
 use modelctl::referrer::{self, Content, RawBundle, Referrer};
-use modelctl::statement;
 use modelctl::store::{RawDocument, Store};
 use modelctl::trust::{SignerIdentity, TrustRoot, Witness};
-use modelctl::verify::Artifact;
+use modelctl::verify::{Artifact, check_subject};
+use modelctl::{oms, statement};
 use serde::Serialize;
 
 use super::parse;
@@ -25,7 +25,7 @@ use super::trust::SignersArgs;
 
 /// Show what is attached to an artifact: signatures, attestations, SBOMs, and by whom.
 ///
-/// With `--key` or an identity, each bundle is verified and its signer named; without, everything
+/// With `--key`, an identity or `--ca-roots`, each bundle is verified and its signer named; without, everything
 /// shown is what the bundles claim. `tree` shows, `verify` decides.
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -125,14 +125,15 @@ impl Walk<'_> {
                     continue;
                 }
                 let referrers = self.below(referrer.document(), depth - 1).await?;
-                nodes.push(self.node(&referrer, subject.digest(), referrers));
+                nodes.push(self.node(&referrer, subject, referrers));
             }
+            nodes.sort_by_key(|node| (node.rank(), node.digest));
             Ok(nodes)
         }
         .boxed()
     }
 
-    fn node(&self, referrer: &Referrer, subject: &Digest, referrers: Vec<Node>) -> Node {
+    fn node(&self, referrer: &Referrer, subject: &RawDocument, referrers: Vec<Node>) -> Node {
         let annotations = match referrer.document().document() {
             Document::Manifest(manifest) => manifest.annotations.clone(),
             Document::Index(index) => index.annotations.clone(),
@@ -157,7 +158,7 @@ impl Walk<'_> {
     }
 
     /// Says what a bundle states and who signed it.
-    fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &Digest) {
+    fn describe(&self, node: &mut Node, raw: &RawBundle, subject: &RawDocument) {
         let bundle = match raw.bundle() {
             Ok(bundle) => bundle,
             Err(error) => {
@@ -171,14 +172,8 @@ impl Walk<'_> {
             return;
         };
         let authenticated = trust.authenticate(&bundle).and_then(|found| {
-            if found.statement().is_about(subject) {
-                return Ok(found);
-            }
-            let reason = modelctl::error::Reason::SubjectMismatch;
-            Err(Error::new(
-                reason,
-                "it is signed, but about another artifact",
-            ))
+            check_subject(found.statement(), subject)?;
+            Ok(found)
         });
         match authenticated {
             Ok(found) => {
@@ -191,9 +186,20 @@ impl Walk<'_> {
 }
 
 impl Node {
+    /// Returns the place among what is attached to the same: signatures first.
+    fn rank(&self) -> usize {
+        match self.predicate_type.as_deref() {
+            Some(statement::SIGNATURE) => 0,
+            Some(other) if oms::is_model_signature(other) => 1,
+            Some(_) => 2,
+            None => 3,
+        }
+    }
+
     fn label(&self) -> String {
         let what = match self.predicate_type.as_deref() {
             Some(statement::SIGNATURE) => "signature".to_owned(),
+            Some(other) if oms::is_model_signature(other) => "model signature".to_owned(),
             Some(predicate_type) => format!("attestation {predicate_type}"),
             None => self.artifact_type.clone(),
         };

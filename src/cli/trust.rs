@@ -1,11 +1,20 @@
 //! Trust flags: who is trusted, and what must be attached.
 
+mod identity;
+mod pki;
+
+use std::str::FromStr;
+
 use clap::Args;
+use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
+use modelctl::oms;
 use modelctl::policy::{Finding, Policy, Requirement, Rule, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::trust::{Authority, TrustRoot};
 
+pub(super) use self::identity::IdentityArgs;
+use self::pki::PkiArgs;
 use super::keyless::KeylessArgs;
 use super::terminal::Terminal;
 use super::{keys, parse};
@@ -14,18 +23,25 @@ use super::{keys, parse};
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Trust")]
 pub(super) struct SignersArgs {
-    /// Trust whoever holds this key: a public key's PEM file, or `env://NAME`. Any one of several
-    /// is enough (repeatable).
+    /// Trust whoever holds this key: a public key's PEM file, `env://NAME`, or a `pkcs11:` URI. Any
+    /// one of several is enough (repeatable).
     #[arg(long, value_name = "KEY")]
     key: Vec<String>,
     #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
     keyless: KeylessArgs,
+    #[command(flatten)]
+    pki: PkiArgs,
 }
 
 impl SignersArgs {
     /// Whether nobody is named.
     pub(super) fn is_empty(&self) -> bool {
-        self.key.is_empty() && self.keyless.is_empty()
+        self.key.is_empty()
+            && self.identity.is_empty()
+            && self.keyless.is_empty()
+            && self.pki.is_empty()
     }
 
     /// Returns who is trusted.
@@ -38,12 +54,29 @@ impl SignersArgs {
             .iter()
             .map(|key| Ok(Authority::key(key, keys::public_key(key)?)))
             .collect();
-        let keyless = self.keyless.authority(terminal).await?;
-        let root = TrustRoot::new(keys?.into_iter().chain(keyless))?;
+        let certified = self.certified(terminal).await?;
+        let root = TrustRoot::new(keys?.into_iter().chain(certified))?;
         Ok(match self.keyless.witnesses()? {
             Some(instance) => root.with_witnesses(instance),
             None => root,
         })
+    }
+
+    /// Returns who is trusted by a certificate: of one's own authorities if these are named, else
+    /// of a Sigstore instance.
+    async fn certified(&self, terminal: &Terminal) -> Result<Vec<Authority>> {
+        match (self.pki.names_authority(), self.keyless.is_empty()) {
+            (true, true) => Ok(vec![self.pki.authority(&self.identity, Timestamp::now())?]),
+            (true, false) => {
+                let message = "identities are under an authority or under an issuer, not both";
+                Err(Error::new(Reason::Usage, message).hint(
+                    "give `--ca-roots` (and the like) or `--certificate-oidc-issuer`, not both",
+                ))
+            }
+            (false, _) if !self.pki.is_empty() => Err(PkiArgs::without_root()),
+            (false, true) if self.identity.is_empty() => Ok(Vec::new()),
+            (false, _) => self.keyless.authorities(&self.identity, terminal).await,
+        }
     }
 }
 
@@ -54,9 +87,14 @@ pub(super) struct TrustArgs {
     #[command(flatten)]
     signers: SignersArgs,
     /// Require, besides a signature, an attestation of this type: a short name
-    /// (slsaprovenance1, cyclonedx, …) or a predicate type URI (repeatable).
-    #[arg(long, value_name = "TYPE", value_parser = parse::<PredicateType>)]
-    require: Vec<PredicateType>,
+    /// (slsaprovenance1, cyclonedx, …) or a predicate type URI; `oms` is a model signature on the
+    /// artifact's files (repeatable).
+    #[arg(long, value_name = "TYPE", value_parser = parse::<Required>)]
+    require: Vec<Required>,
+    /// Take a model signature (OMS) on the artifact's files for its signature too. It does not cover
+    /// the manifest's annotations and config.
+    #[arg(long)]
+    accept_oms: bool,
 }
 
 impl TrustArgs {
@@ -68,6 +106,16 @@ impl TrustArgs {
     /// Whether anything is said about who is trusted: then something is to be verified.
     pub(super) fn is_given(&self) -> bool {
         !self.is_empty() || self.signers.keyless.names_instance()
+    }
+
+    /// Returns the flag that is given and says what must be attached, if one is.
+    pub(super) fn requires(&self) -> Option<&'static str> {
+        let flags = [
+            ("--require", !self.require.is_empty()),
+            ("--accept-oms", self.accept_oms),
+        ];
+        let mut given = flags.into_iter().filter(|(_, given)| *given);
+        given.next().map(|(flag, _)| flag)
     }
 
     /// Returns who is trusted.
@@ -90,10 +138,12 @@ impl TrustArgs {
     }
 
     fn requirements(&self) -> impl Iterator<Item = Requirement> {
-        let attestation = |predicate_type: &PredicateType| Requirement::Attestation {
-            predicate_type: predicate_type.to_string(),
+        let signature = match self.accept_oms {
+            true => Requirement::AnySignature,
+            false => Requirement::Signature,
         };
-        std::iter::once(Requirement::Signature).chain(self.require.iter().map(attestation))
+        let required = self.require.iter().map(|required| required.0.clone());
+        std::iter::once(signature).chain(required)
     }
 
     /// Says what to do when `--verify` was asked for and nobody is named.
@@ -103,9 +153,28 @@ impl TrustArgs {
             "there is nothing to verify against",
         )
         .hint(
-            "name who is trusted: `--key release.pub`, or `--certificate-identity` with \
-             `--certificate-oidc-issuer`; or write a policy (`modelctl policy init`)",
+            "name who is trusted: `--key release.pub`, `--certificate-identity` with \
+             `--certificate-oidc-issuer`, or `--ca-roots root.pem` with `--certificate-identity`; \
+             or write a policy: `modelctl policy init`",
         )
+    }
+}
+
+/// What `--require` names.
+#[derive(Clone)]
+struct Required(Requirement);
+
+impl FromStr for Required {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "oms" || oms::is_model_signature(text) {
+            return Ok(Self(Requirement::ModelSignature));
+        }
+        let predicate_type: PredicateType = text.parse()?;
+        Ok(Self(Requirement::Attestation {
+            predicate_type: predicate_type.into(),
+        }))
     }
 }
 
@@ -118,6 +187,10 @@ pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
             lines.push(format!("     by {}", evidence.signer));
             let witnesses = evidence.witnesses.iter();
             lines.extend(witnesses.map(|witness| format!("        {witness}")));
+            if !evidence.not_covered.is_empty() {
+                let rest = evidence.not_covered.join(", ");
+                lines.push(format!("     it does not cover {rest}"));
+            }
         }
         if finding.reason.is_some() {
             let refused = finding.refused.iter();

@@ -5,11 +5,13 @@ use std::path::Path;
 use clap::Args;
 use modelctl::error::{Error, Reason};
 use modelctl::installed::{Depth, Installed};
-use modelctl::policy::{Pins, Verdict};
+use modelctl::model_signature::{self, Unsigned, VerifyOptions};
+use modelctl::policy::{Pins, Policy, Requirement, Verdict};
 use modelctl::reference::{Location, Reference};
 use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
+use super::files::FilesArgs;
 use super::policy::{Applied, Asked, Basis, PolicyArgs, Ruling};
 use super::report::{Failure, Report, count, size};
 use super::stores::{MirrorArgs, RegistryArgs, Stores};
@@ -21,7 +23,8 @@ use super::trust::{TrustArgs, explain};
 /// For a REF: everything that `pull --verify` checks before it fetches. For a directory (a path
 /// that starts with `./`, `../` or `/`): offline, its receipt and bundles against the keys given
 /// now, and its files against the manifest. Files whose size and times are unchanged since the pull
-/// are not read again; `--deep` reads every byte.
+/// are not read again; `--deep` reads every byte. With `--signature`, the directory's files against
+/// a model signature (OMS), whoever made it; every byte is read.
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl verify oci:./store:v1 --key cosign.pub
@@ -29,6 +32,9 @@ use super::trust::{TrustArgs, explain};
       --require slsaprovenance1
   modelctl verify ./bert --key cosign.pub --deep
   modelctl verify registry.example.com/acme/bert:v1 --policy policy.toml
+  modelctl verify registry.example.com/acme/bert:v1 --ca-roots root.pem \\
+      --ca-intermediates intermediate.pem --certificate-identity release@acme.example
+  modelctl verify ./bert --signature ./bert/model.sig --key release.pub
   modelctl verify ./bert --trusted-root trusted_root.json \\
       --certificate-identity ci@example.com --certificate-oidc-issuer https://accounts.example.com")]
 pub(super) struct VerifyArgs {
@@ -38,6 +44,11 @@ pub(super) struct VerifyArgs {
     /// Read every byte of a directory.
     #[arg(long)]
     deep: bool,
+    /// With `--signature`, look at the listed files only, and at no other.
+    #[arg(long, alias = "ignore_unsigned_files", requires = "signature")]
+    ignore_unsigned_files: bool,
+    #[command(flatten)]
+    files: FilesArgs,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -84,6 +95,15 @@ impl VerifyArgs {
 }
 
 pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    if args.files.signature.is_some() {
+        return verify_model(Path::new(&args.target), &args, terminal).await;
+    }
+    if let Some(flag) = args.files.given() {
+        let message = format!("`{flag}` is about model signatures");
+        return Err(Error::new(Reason::Usage, message)
+            .hint("name one: `--signature model.sig`")
+            .into());
+    }
     if is_directory(&args.target) {
         return verify_directory(Path::new(&args.target), &args, terminal).await;
     }
@@ -121,12 +141,67 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
 }
 
 /// Whether `target` is a directory's path by the contract: `./`, `../` or `/` in front.
-fn is_directory(target: &str) -> bool {
+pub(super) fn is_directory(target: &str) -> bool {
     target == "."
         || target == ".."
         || ["./", "../", "/"]
             .iter()
             .any(|prefix| target.starts_with(prefix))
+}
+
+#[derive(Serialize)]
+struct VerifiedModel<'a> {
+    verified: bool,
+    directory: &'a Path,
+    signature: &'a Path,
+    files: usize,
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+}
+
+/// Compares a directory, or a single file, with a model signature.
+async fn verify_model(
+    path: &Path,
+    args: &VerifyArgs,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    if let Some(flag) = args.trust.requires() {
+        let message = format!("`{flag}` is about what is attached to an artifact");
+        return Err(Error::new(Reason::Usage, message)
+            .hint("with `--signature`, that model signature is required and enough")
+            .into());
+    }
+    let trust = args.trust.root(terminal).await?;
+    let signature = args.files.signature_of(path);
+    let options = VerifyOptions {
+        tree: args.files.tree(path)?,
+        unsigned: match args.ignore_unsigned_files {
+            true => Unsigned::Ignore,
+            false => Unsigned::Refuse,
+        },
+    };
+    let bundles = model_signature::read(&signature)?;
+    let policy = Policy::new([Requirement::ModelSignature])?;
+    let progress = terminal.progress();
+    let found = model_signature::verify(path, bundles, &trust, &policy, &options, progress).await?;
+    let data = VerifiedModel {
+        verified: found.verdict().admits(),
+        directory: path,
+        signature: &signature,
+        files: found.files(),
+        verdict: found.verdict(),
+    };
+    let json = serde_json::to_value(&data).unwrap_or_default();
+    let lines = explain(found.verdict());
+    let files = count(found.files(), "file");
+    match found.admit() {
+        Err(error) => Err(Failure::from(error).with(&json).details(lines)),
+        Ok(_) => {
+            let summary = format!("verified {}: {files}", path.display());
+            let report = Report::of(&json)?.say(summary).line(path.display());
+            Ok(lines.into_iter().fold(report, Report::say))
+        }
+    }
 }
 
 #[derive(Serialize)]

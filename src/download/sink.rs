@@ -30,10 +30,15 @@ enum Work {
 
 impl Sink {
     /// Returns a sink that goes on where `check` is; `meter` counts what it took.
-    pub(super) fn new(file: Arc<File>, check: Check, meter: Arc<dyn Meter>) -> Self {
+    pub(super) fn new(
+        file: Arc<File>,
+        check: Check,
+        meter: Arc<dyn Meter>,
+        shared: sink::Shared,
+    ) -> Self {
         let (sender, work) = mpsc::channel(PIECES_IN_FLIGHT);
         let worker = tokio::task::spawn_blocking(move || {
-            let sink = sink::Sink::new(file, check)?;
+            let sink = sink::Sink::among(file, check, &shared)?;
             Writer { sink, meter }.work(work)
         });
         Self {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::conditions::Conditions;
 use super::constraint::Constraint;
 use crate::error::{Error, Reason, Result};
+use crate::oms;
 use crate::statement;
 use crate::trust::SignerIdentity;
 
@@ -18,6 +19,11 @@ pub enum Requirement {
     /// A signature: a statement with the predicate type [`statement::SIGNATURE`]. An attestation
     /// is not one.
     Signature,
+    /// A model signature (OMS): a list of files that are exactly the artifact's. It says nothing
+    /// about the rest of the manifest.
+    ModelSignature,
+    /// A signature on the artifact, or a model signature on its files.
+    AnySignature,
     /// An attestation of a predicate type.
     Attestation {
         /// The predicate type, exactly.
@@ -27,11 +33,23 @@ pub enum Requirement {
 }
 
 impl Requirement {
-    /// Returns the predicate type that meets this.
+    /// Returns the predicate type that meets this, or the first of those that do.
     pub fn predicate_type(&self) -> &str {
         match self {
-            Self::Signature => statement::SIGNATURE,
+            Self::Signature | Self::AnySignature => statement::SIGNATURE,
+            Self::ModelSignature => oms::PREDICATE,
             Self::Attestation { predicate_type } => predicate_type,
+        }
+    }
+
+    /// Whether a statement of this predicate type can meet this.
+    pub(super) fn accepts(&self, predicate_type: &str) -> bool {
+        match self {
+            Self::Signature | Self::Attestation { .. } => predicate_type == self.predicate_type(),
+            Self::ModelSignature => oms::is_model_signature(predicate_type),
+            Self::AnySignature => {
+                predicate_type == statement::SIGNATURE || oms::is_model_signature(predicate_type)
+            }
         }
     }
 }
@@ -40,6 +58,8 @@ impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signature => f.write_str("signature"),
+            Self::ModelSignature => f.write_str("model signature"),
+            Self::AnySignature => f.write_str("signature or model signature"),
             Self::Attestation { predicate_type } => write!(f, "attestation {predicate_type}"),
         }
     }

@@ -19,8 +19,8 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// Returns the artifact whose manifest is `document`, with this digest, asked for as
-    /// `reference`.
-    pub fn new(digest: &'a Digest, document: &Document, reference: &'a Reference) -> Self {
+    /// `reference` if it has a name.
+    pub fn new(digest: &'a Digest, document: &Document, reference: Option<&'a Reference>) -> Self {
         let annotations = match document {
             Document::Manifest(manifest) => &manifest.annotations,
             Document::Index(index) => &index.annotations,
@@ -28,7 +28,7 @@ impl<'a> Subject<'a> {
         let created = annotations.get(annotation::CREATED);
         Self {
             digest,
-            reference: Some(reference),
+            reference,
             created: created.and_then(|text| text.parse().ok()),
         }
     }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Candidate;
 use super::rule::{Requirement, Rule};
 use crate::digest::Digest;
 use crate::error::{Reason, Result};
@@ -50,6 +51,9 @@ pub struct Evidence {
     pub predicate_type: String,
     /// Who says it.
     pub signer: SignerIdentity,
+    /// What it does not vouch for, in words; nothing if it vouches for the whole artifact.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_covered: Vec<String>,
     /// The earliest time at which somebody else is proven to have seen it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
@@ -82,12 +86,17 @@ pub struct Objection {
 
 impl Evidence {
     pub(super) fn new(
-        bundle: Digest,
+        candidate: &Candidate,
         authenticated: &Authenticated,
         recognised: &Recognised,
     ) -> Self {
+        let not_covered = match &candidate.coverage {
+            Some(Ok(coverage)) => coverage.not_covered().to_vec(),
+            _ => Vec::new(),
+        };
         Self {
-            bundle,
+            bundle: candidate.bundle,
+            not_covered,
             predicate_type: authenticated.statement().predicate_type.clone(),
             signer: recognised.signer().clone(),
             time: recognised.time(),
@@ -135,7 +144,9 @@ pub(super) fn unmet(rule: &Rule, signers: usize, refused: &[Refusal]) -> Option<
         .max_by_key(|reason| (nearness(*reason), *reason));
     Some(match (nearest, &rule.requirement) {
         (Some(reason), _) if nearness(reason) > 0 => reason,
-        (_, Requirement::Signature) => Reason::SignatureMissing,
+        (_, Requirement::Signature | Requirement::ModelSignature | Requirement::AnySignature) => {
+            Reason::SignatureMissing
+        }
         (_, Requirement::Attestation { .. }) => Reason::AttestationMissing,
     })
 }
@@ -151,7 +162,7 @@ pub(super) fn nearness(reason: Reason) -> u8 {
         Reason::IssuerMismatch => 5,
         Reason::ClaimMismatch => 6,
         Reason::SignatureInvalid => 7,
-        Reason::SubjectMismatch => 9,
+        Reason::SubjectMismatch | Reason::FilesMismatch => 9,
         Reason::NameMismatch => 10,
         Reason::TimeUnproven | Reason::SignatureTooOld | Reason::SignatureTooYoung => 11,
         Reason::OutsideValidity => 12,

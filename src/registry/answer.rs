@@ -107,6 +107,13 @@ impl Answer {
         Ok(self)
     }
 
+    /// Reads the body, if it is longer than `size` no farther than it takes to see that.
+    pub(super) async fn gather(mut self, size: u64) -> Result<Self> {
+        let (bytes, _) = self.read_up_to(size).await?;
+        self.body = Body::Read(bytes);
+        Ok(self)
+    }
+
     /// Reads the body until it ends or goes beyond `cap` bytes, and tells which of these.
     pub(super) async fn read_up_to(&mut self, cap: u64) -> Result<(Bytes, bool)> {
         let Body::Open(response) = &mut self.body else {
@@ -115,10 +122,10 @@ impl Answer {
         let mut bytes = Vec::new();
         let mut pace = Pace::new(self.stall);
         while let Some(piece) = next(response, &self.origin, &mut pace).await? {
-            if bytes.len() as u64 + piece.len() as u64 > cap {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() as u64 > cap {
                 return Ok((bytes.into(), false));
             }
-            bytes.extend_from_slice(&piece);
         }
         Ok((bytes.into(), true))
     }

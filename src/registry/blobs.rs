@@ -14,6 +14,9 @@ use crate::manifest::Descriptor;
 use crate::reference::Location;
 use crate::store::Store;
 
+/// Blobs up to this size are read when they are opened; bundles and configs are.
+const SMALL: u64 = 256 << 10;
+
 impl Repository {
     /// Whether the registry has the blob, with the right size if it says one.
     pub(super) async fn find_blob(&self, descriptor: &Descriptor) -> Result<bool> {
@@ -33,9 +36,11 @@ impl Repository {
     /// Opens the blob.
     pub(super) async fn open_blob(&self, descriptor: &Descriptor) -> Result<Blob> {
         let what = self.blob_name(descriptor);
-        let action = format!("fetch {what}");
-        let url = self.url(&format!("blobs/{}", descriptor.digest))?;
-        let request = Request::new(Method::GET, url, &action).following();
+        let mut request = self.content_request(descriptor, &format!("fetch {what}"))?;
+        // Who opens a small one reads it at once: if that breaks, it can be asked for again here.
+        if descriptor.size <= SMALL {
+            request = request.gathering(descriptor.size);
+        }
         let answer = self.endpoint.send(&self.pull(), &request).await?;
         let answer = self.accept_whole(answer, descriptor, &what).await?;
         Ok(Blob::new(descriptor, what, answer.into_stream()))

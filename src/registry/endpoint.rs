@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::answer::Answer;
 use super::http::{Authorization, Call, Http};
-use super::login::{Login, Pass};
+use super::login::{Login, Pass, Renewed};
 use super::origin::Origin;
 use super::retry::{Backoff, Failure};
 use super::scope::Scope;
@@ -27,7 +27,7 @@ pub(super) struct Request {
     body: Bytes,
     redirects: Redirects,
     /// How much of a successful answer's body is read, within the same tries.
-    cap: Option<u64>,
+    reads: Reads,
     /// What is done, to complete "cannot …".
     action: String,
 }
@@ -39,6 +39,17 @@ enum Redirects {
     Refuse,
 }
 
+/// What is done about a successful answer's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// It is left to the caller.
+    Nothing,
+    /// It is read whole, and must not be longer than this.
+    AtMost(u64),
+    /// It is read whole if it is not longer than this; else the caller will see that it is.
+    About(u64),
+}
+
 impl Request {
     /// Returns a request without fields or body; `action` completes "cannot …".
     pub(super) fn new(method: Method, url: Url, action: impl Into<String>) -> Self {
@@ -48,7 +59,7 @@ impl Request {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             redirects: Redirects::Refuse,
-            cap: None,
+            reads: Reads::Nothing,
             action: action.into(),
         }
     }
@@ -75,7 +86,14 @@ impl Request {
 
     /// Reads a successful answer's body, of at most `cap` bytes, too.
     pub(super) fn reading(mut self, cap: u64) -> Self {
-        self.cap = Some(cap);
+        self.reads = Reads::AtMost(cap);
+        self
+    }
+
+    /// Reads a successful answer's body, which should have `size` bytes and is checked by the
+    /// caller, too.
+    pub(super) fn gathering(mut self, size: u64) -> Self {
+        self.reads = Reads::About(size);
         self
     }
 
@@ -208,7 +226,7 @@ impl Endpoint {
         }
     }
 
-    /// Sends a request once, or twice if it has to sign in.
+    /// Sends a request once, or again if it has to sign in.
     pub(super) async fn attempt(
         &self,
         scope: &Scope,
@@ -216,17 +234,27 @@ impl Endpoint {
     ) -> Result<Answer, Failure> {
         let mut pass = self.login.pass(scope).await;
         let mut answer = self.follow(request, pass.as_ref()).await?;
-        if answer.status() == StatusCode::UNAUTHORIZED && *answer.origin() == self.origin {
-            pass = Some(
-                self.sign_in(scope, &answer, pass.as_ref(), &request.action)
-                    .await?,
-            );
+        // Of several passes that were got before, all may have expired.
+        for _ in 0..limits::TRIES {
+            if answer.status() != StatusCode::UNAUTHORIZED || *answer.origin() != self.origin {
+                break;
+            }
+            let shown = pass.as_ref();
+            let renewed = self.sign_in(scope, &answer, shown, &request.action).await?;
+            let is_last = matches!(renewed, Renewed::New(_));
+            pass = Some(renewed.into_pass());
             answer = self.follow(request, pass.as_ref()).await?;
+            if is_last {
+                break;
+            }
         }
         let answer = self.judge(answer, pass.as_ref(), &request.action).await?;
-        match request.cap.filter(|_| answer.status().is_success()) {
-            Some(cap) => Ok(answer.read(cap, &request.action).await?),
-            None => Ok(answer),
+        match request.reads {
+            Reads::AtMost(cap) if answer.status().is_success() => {
+                Ok(answer.read(cap, &request.action).await?)
+            }
+            Reads::About(size) if answer.status().is_success() => Ok(answer.gather(size).await?),
+            _ => Ok(answer),
         }
     }
 
@@ -237,7 +265,7 @@ impl Endpoint {
         refused: &Answer,
         shown: Option<&Pass>,
         action: &str,
-    ) -> Result<Pass, Failure> {
+    ) -> Result<Renewed, Failure> {
         let signed_in = self.login.renew(self, scope, refused, shown).await;
         signed_in.map_err(|error| Failure::last(error.at(format!("cannot {action}"))))
     }

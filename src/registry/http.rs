@@ -1,19 +1,21 @@
 //! The one place that builds and sends every request.
 //!
 //! What holds here holds everywhere: no redirect is followed behind our back, nothing waits for
-//! ever, no encoding is undone, a secret is sent only to the origin it is bound to, and a client
-//! certificate is shown only to the registry that the user named.
+//! ever, no encoding is undone, a secret is sent only to the origin it is bound to, a client
+//! certificate is shown only to the registry that the user named, and no registry leads us to a
+//! place that it could not reach itself.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Body, Certificate, Client, ClientBuilder, Identity, Method, Url};
 
 use super::answer::Answer;
-use super::origin::{Origin, Scheme};
-use super::{ClientIdentity, Patience, Proxies, transport};
+use super::names::{Distances, Names, Resolver};
+use super::origin::{Origin, Reach, Scheme};
+use super::{ClientIdentity, Patience, Proxies, Settings, transport};
 use crate::error::{Error, Reason, Result};
 
 const USER_AGENT: &str = concat!("modelctl/", env!("CARGO_PKG_VERSION"));
@@ -56,7 +58,17 @@ pub(super) struct Http {
     certificates: Certificates,
     proxies: Proxies,
     patience: Patience,
-    clients: Mutex<HashMap<Kind, Client>>,
+    names: Arc<dyn Names>,
+    distances: Arc<Distances>,
+    private_hosts: Vec<String>,
+    clients: Mutex<HashMap<Kind, Sender>>,
+}
+
+/// A client, and what looks names up for it.
+#[derive(Clone)]
+struct Sender {
+    client: Client,
+    resolver: Resolver,
 }
 
 /// Whether a peer must prove by a certificate that it is who it is.
@@ -74,6 +86,8 @@ pub(super) enum Certificates {
 struct Kind {
     trust: Trust,
     proxied: bool,
+    /// How far away the registry is that leads there; `None` is a place that the user named.
+    led_by: Option<Reach>,
 }
 
 /// What a client trusts and shows.
@@ -93,15 +107,18 @@ impl Http {
     pub(super) fn new(
         ca_pem: Option<&[u8]>,
         identity: Option<&ClientIdentity>,
-        proxies: Proxies,
         patience: Patience,
+        settings: &Settings,
     ) -> Result<Self> {
         let http = Self {
             authorities: ca_pem.map(authorities).transpose()?.unwrap_or_default(),
             identity: identity.map(ClientIdentity::read).transpose()?,
             certificates: Certificates::Checked,
-            proxies,
+            proxies: settings.proxies,
             patience,
+            names: Arc::clone(&settings.names),
+            distances: Arc::default(),
+            private_hosts: settings.private_hosts.clone(),
             clients: Mutex::default(),
         };
         let trust = match (&http.identity, ca_pem) {
@@ -109,8 +126,11 @@ impl Http {
             (None, Some(_)) => Trust::Authorities,
             (None, None) => return Ok(http),
         };
-        let proxied = false;
-        http.client(Kind { trust, proxied })?;
+        http.sender(Kind {
+            trust,
+            proxied: false,
+            led_by: None,
+        })?;
         Ok(http)
     }
 
@@ -129,7 +149,8 @@ impl Http {
     /// Sends one request on behalf of `registry` and returns the answer, whatever its status.
     pub(super) async fn exchange(&self, registry: &Origin, call: Call<'_>) -> Result<Answer> {
         let target = Origin::of(&call.url)?;
-        let client = self.client(self.kind(registry, &target))?;
+        let Sender { client, resolver } = self.sender(self.kind(registry, &target))?;
+        resolver.watch(target.host());
         let mut request = reqwest::Request::new(call.method, call.url);
         *request.headers_mut() = call.headers;
         let headers = request.headers_mut();
@@ -171,21 +192,32 @@ impl Http {
         let proxied = self.proxies == Proxies::Environment
             && !target.is_loopback()
             && trust != Trust::Identified;
-        Kind { trust, proxied }
+        let is_named = registry.host() == target.host()
+            || self.private_hosts.iter().any(|host| host == target.host());
+        let led_by = (!is_named).then(|| self.distances.of(registry));
+        Kind {
+            trust,
+            proxied,
+            led_by,
+        }
     }
 
     /// Returns the client of this kind, made at its first use.
-    fn client(&self, kind: Kind) -> Result<Client> {
+    fn sender(&self, kind: Kind) -> Result<Sender> {
         let mut clients = self
             .clients
             .lock()
             .map_err(|_| Error::new(Reason::Internal, "another request stopped"))?;
-        if let Some(client) = clients.get(&kind) {
-            return Ok(client.clone());
+        if let Some(sender) = clients.get(&kind) {
+            return Ok(sender.clone());
         }
-        let client = self.builder(kind).build().map_err(transport::unusable)?;
-        clients.insert(kind, client.clone());
-        Ok(client)
+        let (names, distances) = (Arc::clone(&self.names), Arc::clone(&self.distances));
+        let resolver = Resolver::new(names, distances, kind.led_by);
+        let builder = self.builder(kind).dns_resolver(Arc::new(resolver.clone()));
+        let client = builder.build().map_err(transport::unusable)?;
+        let sender = Sender { client, resolver };
+        clients.insert(kind, sender.clone());
+        Ok(sender)
     }
 
     fn builder(&self, kind: Kind) -> ClientBuilder {

@@ -15,10 +15,12 @@ use super::challenge::{self, Challenge};
 use super::endpoint::Endpoint;
 use super::http::Authorization;
 use super::origin::Origin;
+use super::quota::Quota;
 use super::referral::{self, Realm};
 use super::scope::Scope;
 use super::token::{self, Asked, Token};
 use crate::error::{Error, Reason, Result};
+use crate::limits;
 
 /// What is shown to a registry, and what stands behind it.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,6 +47,23 @@ impl Pass {
     }
 }
 
+/// A pass instead of one that was refused.
+pub(super) enum Renewed {
+    /// It was got just now.
+    New(Pass),
+    /// It was there already, and may be as old as the one that was refused.
+    Other(Pass),
+}
+
+impl Renewed {
+    /// Returns the pass.
+    pub(super) fn into_pass(self) -> Pass {
+        match self {
+            Self::New(pass) | Self::Other(pass) => pass,
+        }
+    }
+}
+
 /// Our side of signing in to one registry.
 pub(super) struct Login {
     host: String,
@@ -52,7 +71,14 @@ pub(super) struct Login {
     source: Arc<dyn CredentialSource>,
     token_hosts: Vec<String>,
     /// One task at a time signs in; the others find what it got.
-    passes: Mutex<Vec<Kept>>,
+    passes: Mutex<Passes>,
+}
+
+/// What was got, and how often.
+#[derive(Default)]
+struct Passes {
+    kept: Vec<Kept>,
+    tokens: Quota,
 }
 
 /// A pass that worked, or at least was given.
@@ -93,7 +119,7 @@ impl Login {
     /// Returns the pass that is there already for `scope`.
     pub(super) async fn pass(&self, scope: &Scope) -> Option<Pass> {
         let passes = self.passes.lock().await;
-        let kept = passes.iter().find(|kept| kept.serves(scope))?;
+        let kept = passes.kept.iter().find(|kept| kept.serves(scope))?;
         Some(kept.pass.clone())
     }
 
@@ -105,17 +131,21 @@ impl Login {
         scope: &Scope,
         refused: &Answer,
         shown: Option<&Pass>,
-    ) -> Result<Pass> {
+    ) -> Result<Renewed> {
         let mut passes = self.passes.lock().await;
-        let mut serving = passes.iter().filter(|kept| kept.serves(scope));
-        if let Some(other) = serving.find(|kept| Some(&kept.pass) != shown) {
-            return Ok(other.pass.clone());
+        passes
+            .kept
+            .retain(|kept| Some(&kept.pass) != shown && kept.is_fresh());
+        if let Some(other) = passes.kept.iter().find(|kept| kept.serves(scope)) {
+            return Ok(Renewed::Other(other.pass.clone()));
         }
-        passes.retain(|kept| Some(&kept.pass) != shown && kept.is_fresh());
 
         let challenges = challenges(refused);
         let named = |scheme| challenges.iter().find(|c| c.scheme() == scheme);
         let kept = match (named("bearer"), named("basic")) {
+            (Some(_), _) if !passes.tokens.allows(scope, Instant::now()) => {
+                return Err(self.never_satisfied());
+            }
             (Some(bearer), _) => self.bearer(endpoint, scope, bearer).await?,
             (None, Some(_)) => self.basic(shown).await?,
             (None, None) => {
@@ -124,8 +154,8 @@ impl Login {
             }
         };
         let pass = kept.pass.clone();
-        passes.push(kept);
-        Ok(pass)
+        passes.kept.push(kept);
+        Ok(Renewed::New(pass))
     }
 
     /// Answers a Basic challenge. The password goes to the registry itself, over TLS or where the
@@ -215,6 +245,17 @@ impl Login {
             )),
             Standing::Anonymous => self.log_in(reason, message),
         }
+    }
+
+    fn never_satisfied(&self) -> Error {
+        let message = format!(
+            "{} honoured none of {} tokens for long, all asked for within {} s",
+            self.host,
+            limits::TOKENS,
+            limits::TOKENS_TIME.as_secs()
+        );
+        Error::new(Reason::Unauthorised, message)
+            .hint("the registry or its token server is at fault; their clocks may disagree")
     }
 
     fn wants_credentials(&self) -> String {

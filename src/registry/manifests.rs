@@ -112,7 +112,7 @@ impl Repository {
         }))
     }
 
-    /// Stores a document by its digest, lists it among its subject's referrers, and tags it.
+    /// Stores a document, lists it among its subject's referrers, and tags it.
     pub(super) async fn store_manifest(
         &self,
         document: &RawDocument,
@@ -120,17 +120,22 @@ impl Repository {
     ) -> Result<()> {
         let digest = *document.digest();
         let by_digest = Selector::Digest(digest);
-        let answer = self.put(&by_digest, document).await?;
-        if let Some(subject) = document.document().subject() {
-            let said = answer.field(&OCI_SUBJECT).map(str::parse::<Digest>);
-            if !matches!(said, Some(Ok(listed)) if listed == subject.digest) {
-                self.list_among_referrers(subject, document).await?;
+        let by_tag = tag.map(|tag| Selector::Tag(tag.clone()));
+        let subject = document.document().subject();
+        // What a tag names is stored by its digest too, so one put does for both; but a referrer
+        // is listed before it is tagged.
+        if by_tag.is_none() || subject.is_some() {
+            let answer = self.put(&by_digest, document).await?;
+            if let Some(subject) = subject {
+                let said = answer.field(&OCI_SUBJECT).map(str::parse::<Digest>);
+                if !matches!(said, Some(Ok(listed)) if listed == subject.digest) {
+                    self.list_among_referrers(subject, document).await?;
+                }
             }
         }
-        let Some(tag) = tag else {
+        let Some(by_tag) = by_tag else {
             return self.confirm(&by_digest, &digest).await;
         };
-        let by_tag = Selector::Tag(tag.clone());
         self.put(&by_tag, document).await?;
         self.confirm(&by_tag, &digest).await
     }

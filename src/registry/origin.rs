@@ -23,17 +23,39 @@ pub(super) enum Scheme {
     Https,
 }
 
-/// How far away an address is, as far as its spelling tells; a name is taken to be anywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far away an address is, the farthest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Reach {
+    /// A neighbour on the link, a group, or no address at all: cloud metadata services live here.
+    Special,
     /// This machine.
     Loopback,
     /// This site's own network.
     Private,
-    /// A neighbour on the link, a group, or no address at all: cloud metadata services live here.
-    Special,
     /// Everywhere else.
     Global,
+}
+
+impl Reach {
+    /// Returns how far away `address` is.
+    pub(super) fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => reach_v4(address),
+            IpAddr::V6(address) => reach_v6(address),
+        }
+    }
+
+    /// Whether a registry this far away may lead us to a place that is `target` far. One on the
+    /// internet must not make us knock at doors of this machine, this site or a cloud's metadata
+    /// service; one that is itself inside may name its neighbours.
+    pub(super) fn may_lead_to(self, target: Self) -> bool {
+        match target {
+            Self::Global => true,
+            Self::Special => false,
+            Self::Loopback => self == Self::Loopback,
+            Self::Private => matches!(self, Self::Loopback | Self::Private),
+        }
+    }
 }
 
 impl Origin {
@@ -79,11 +101,11 @@ impl Origin {
         host.parse().ok()
     }
 
-    /// Returns how far away the host is.
+    /// Returns how far away the host is, as far as its spelling tells; a name is taken to be
+    /// anywhere.
     pub(super) fn reach(&self) -> Reach {
         match self.address() {
-            Some(IpAddr::V4(address)) => reach_v4(address),
-            Some(IpAddr::V6(address)) => reach_v6(address),
+            Some(address) => Reach::of(address),
             // RFC 6761 §6.3: every name under `localhost` is this machine.
             None => match self.host.trim_end_matches('.').rsplit('.').next() {
                 Some("localhost") => Reach::Loopback,
@@ -92,19 +114,10 @@ impl Origin {
         }
     }
 
-    /// Whether this origin, a registry the user named, may lead us to `target`. A registry on the
-    /// internet must not make us knock at doors of this machine, this site or a cloud's metadata
-    /// service; one that is itself inside may name its neighbours.
+    /// Whether this origin, a registry the user named, may lead us to `target`, as far as their
+    /// spelling tells; what a name points to is judged when it is looked up (`names`).
     pub(super) fn may_lead_to(&self, target: &Self) -> bool {
-        if self.host == target.host {
-            return true;
-        }
-        match target.reach() {
-            Reach::Global => true,
-            Reach::Special => false,
-            Reach::Loopback => self.reach() == Reach::Loopback,
-            Reach::Private => matches!(self.reach(), Reach::Loopback | Reach::Private),
-        }
+        self.host == target.host || self.reach().may_lead_to(target.reach())
     }
 }
 

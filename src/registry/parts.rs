@@ -8,8 +8,8 @@
 
 use std::ops::Range;
 
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
-use reqwest::{Method, StatusCode};
 
 use super::answer::Answer;
 use super::endpoint::Request;
@@ -60,12 +60,11 @@ impl Repository {
         range: &Range<u64>,
         version: Option<&str>,
     ) -> Result<Request> {
-        let url = self.url(&format!("blobs/{}", descriptor.digest))?;
         let action = format!("fetch {}", self.blob_name(descriptor));
         let last = range.end.saturating_sub(1);
         let bytes = format!("bytes={}-{last}", range.start);
-        let request = Request::new(Method::GET, url, action)
-            .following()
+        let request = self
+            .content_request(descriptor, &action)?
             .field(RANGE, &bytes)?;
         match version {
             Some(version) => request.field(IF_RANGE, version),

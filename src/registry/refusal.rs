@@ -77,8 +77,17 @@ fn named(status: StatusCode) -> String {
 }
 
 #[derive(Deserialize)]
-struct Said {
-    errors: Vec<SaidError>,
+#[serde(untagged)]
+enum Said {
+    Registry {
+        errors: Vec<SaidError>,
+    },
+    /// How services say it that are no registries: those behind gRPC's gateway, and OAuth 2.0
+    /// (RFC 6749, section 5.2).
+    Service {
+        #[serde(alias = "error_description")]
+        message: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -94,12 +103,13 @@ struct SaidError {
 async fn words(answer: &mut Answer) -> Option<String> {
     let (bytes, _) = answer.read_up_to(limits::ERROR_BODY).await.ok()?;
     let said = match json::parse::<Said>(&bytes, "the refusal") {
-        Ok(said) => {
-            let errors = said.errors.iter().take(3);
+        Ok(Said::Registry { errors }) => {
+            let errors = errors.iter().take(3);
             let errors = errors.map(|e| [e.code.as_str(), e.message.as_str()]);
             let shown = errors.map(|parts| parts.map(str::trim).join(": "));
             shown.collect::<Vec<_>>().join("; ")
         }
+        Ok(Said::Service { message }) => message,
         Err(_) if answer.media_type().as_deref() == Some("text/plain") => {
             String::from_utf8_lossy(&bytes).lines().next()?.to_owned()
         }

@@ -1,13 +1,14 @@
 //! A repository of a registry, as a store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use reqwest::Url;
+use reqwest::header::CACHE_CONTROL;
+use reqwest::{Method, Url};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Request};
 use super::scope::Scope;
 use crate::blob::{Blob, Content};
 use crate::digest::Digest;
@@ -24,6 +25,8 @@ pub struct Repository {
     location: Location,
     /// The `ETag` of each blob that was asked for: parts must be of one version.
     pub(super) versions: Mutex<HashMap<Digest, String>>,
+    /// The blobs for which something wrong came: a cache on the way may be at fault.
+    suspects: Mutex<HashSet<Digest>>,
 }
 
 impl Repository {
@@ -33,12 +36,33 @@ impl Repository {
             name: name.to_owned(),
             location,
             versions: Mutex::default(),
+            suspects: Mutex::default(),
         }
     }
 
     /// Returns the URL of a path below the repository.
     pub(super) fn url(&self, path: &str) -> Result<Url> {
         self.endpoint.url(&format!("v2/{}/{path}", self.name))
+    }
+
+    /// Asks past all caches for this blob from now on.
+    pub(super) fn suspect(&self, descriptor: &Descriptor) {
+        if let (Ok(mut suspects), Ok(mut versions)) = (self.suspects.lock(), self.versions.lock()) {
+            suspects.insert(descriptor.digest);
+            versions.remove(&descriptor.digest);
+        }
+    }
+
+    /// Returns a request for a blob's content, past all caches if something wrong came before.
+    pub(super) fn content_request(&self, descriptor: &Descriptor, action: &str) -> Result<Request> {
+        let url = self.url(&format!("blobs/{}", descriptor.digest))?;
+        let request = Request::new(Method::GET, url, action).following();
+        let is_suspect =
+            |suspects: MutexGuard<'_, HashSet<Digest>>| suspects.contains(&descriptor.digest);
+        match self.suspects.lock().is_ok_and(is_suspect) {
+            true => request.field(CACHE_CONTROL, "no-cache"),
+            false => Ok(request),
+        }
     }
 
     /// Returns what reading this takes.
@@ -68,6 +92,11 @@ impl Store for Repository {
 
     async fn blob_part(&self, descriptor: &Descriptor, range: Range<u64>) -> Result<Part> {
         self.open_part(descriptor, range).await
+    }
+
+    fn distrust(&self, descriptor: &Descriptor) -> bool {
+        self.suspect(descriptor);
+        false
     }
 
     async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool> {

@@ -5,10 +5,13 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
+use super::names::Inside;
 use super::origin::{Origin, Scheme};
 use crate::error::{Error, Reason};
 
 const HINT_CA: &str = "if the registry's CA is your own, name its certificate with `--ca-file`";
+const HINT_INSIDE: &str = "a registry on the internet must not reach into this network; if the host is \
+                           meant to be here (a private endpoint), say so with `--private-host HOST`";
 const HINT_PLAIN: &str = "if the registry speaks plain http, say so with `--plain-http`";
 
 /// Returns what an error of the HTTP library, in talking with `peer`, means. Its URL is left out:
@@ -16,6 +19,10 @@ const HINT_PLAIN: &str = "if the registry speaks plain http, say so with `--plai
 pub(super) fn failed(error: reqwest::Error, peer: &Origin) -> Error {
     if let Some(error) = find::<TlsError>(&error) {
         return tls(error, peer);
+    }
+    if find::<Inside>(&error).is_some() {
+        let message = format!("{peer}, where the registry leads, is refused: {Inside}");
+        return Error::new(Reason::RegistryProtocol, message).hint(HINT_INSIDE);
     }
     if error.is_timeout() {
         return Error::new(Reason::TimedOut, format!("{peer} does not answer"));

@@ -18,7 +18,7 @@ use super::answer::Answer;
 use super::endpoint::Request;
 use super::feed::{self, Source};
 use super::http::Call;
-use super::login::Pass;
+use super::login::{Pass, Renewed};
 use super::origin::Origin;
 use super::repository::Repository;
 use super::retry::{Again, Failure};
@@ -222,12 +222,12 @@ impl<'a> Upload<'a> {
                 .send(Method::PATCH, url, headers, source, length)
                 .await?;
             match answer.status().as_u16() {
-                // 202 by the specification, 204 from some.
-                202 | 204 => {}
+                // 202 by the specification, 201 from Amazon ECR, 204 from some.
+                201 | 202 | 204 => {}
                 413 | 416 if sent == 0 => return Err(self.too_large(answer).await),
                 _ => return Err(self.refused(answer).await.into()),
             }
-            self.check_range(&answer, end)?;
+            self.check_range(&answer, end, size)?;
             let next = self
                 .location(&session.url, &answer)
                 .map_err(Failure::last)?;
@@ -240,12 +240,19 @@ impl<'a> Upload<'a> {
     }
 
     /// What the registry has must be what was sent; else the rest would come to lie elsewhere.
-    fn check_range(&self, answer: &Answer, end: u64) -> Result<(), Failure> {
+    /// Amazon ECR goes on telling the end of the first piece, having all of them
+    /// ([aws/containers-roadmap#2831](https://github.com/aws/containers-roadmap/issues/2831)), so
+    /// an earlier piece's end is borne with: the digest, in the end, decides.
+    fn check_range(&self, answer: &Answer, end: u64, piece: u64) -> Result<(), Failure> {
         let Some(range) = answer.field(&RANGE) else {
             return Ok(());
         };
         let range = range.strip_prefix("bytes=").unwrap_or(range);
-        if range.strip_prefix("0-").and_then(|has| has.parse().ok()) == Some(end) {
+        let has = range
+            .strip_prefix("0-")
+            .and_then(|has| has.parse::<u64>().ok());
+        let is_earlier = |has: u64| has < end && has.checked_add(1).is_some_and(|n| n % piece == 0);
+        if has.is_some_and(|has| has == end || is_earlier(has)) {
             return Ok(());
         }
         let message = format!("cannot {}: the registry lost a part of it", self.action);
@@ -318,10 +325,9 @@ impl<'a> Upload<'a> {
         let answer = self.exchange(call, source, sender, length).await?;
         let ours = answer.origin() == endpoint.origin();
         if answer.status() == StatusCode::UNAUTHORIZED && ours && !self.renewed {
-            self.renewed = true;
-            endpoint
-                .sign_in(&scope, &answer, pass.as_ref(), &self.action)
-                .await?;
+            let shown = pass.as_ref();
+            let signed_in = endpoint.sign_in(&scope, &answer, shown, &self.action);
+            self.renewed = matches!(signed_in.await?, Renewed::New(_));
             let again = Again::After(Duration::ZERO);
             let error = refusal::failure(answer, &self.action).await.error;
             return Err(Failure { error, again });

@@ -88,7 +88,7 @@ impl PrivateKey {
     fn from_pkcs8(der: &[u8]) -> Result<Self> {
         let algorithm = pkcs8_algorithm(der)?;
         let pair = match algorithm {
-            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 => {
+            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 => {
                 lc::EcdsaKeyPair::from_pkcs8(ecdsa_scheme(algorithm)?, der).map(Pair::Ecdsa)
             }
             Algorithm::Ed25519 => lc::Ed25519KeyPair::from_pkcs8(der).map(Pair::Ed25519),
@@ -100,20 +100,24 @@ impl PrivateKey {
     /// Reads an ECPrivateKey in DER, with or without its public key
     /// ([RFC 5915](https://www.rfc-editor.org/rfc/rfc5915#section-3)).
     fn from_sec1(der: &[u8]) -> Result<Self> {
-        for algorithm in [Algorithm::EcdsaP256, Algorithm::EcdsaP384] {
+        for algorithm in [
+            Algorithm::EcdsaP256,
+            Algorithm::EcdsaP384,
+            Algorithm::EcdsaP521,
+        ] {
             if let Ok(pair) = lc::EcdsaKeyPair::from_private_key_der(ecdsa_scheme(algorithm)?, der)
             {
                 return Self::new(Pair::Ecdsa(pair), algorithm);
             }
         }
-        let message = "the key is malformed or not on the curve P-256 or P-384";
+        let message = "the key is malformed or not on the curve P-256, P-384 or P-521";
         Err(Error::new(Reason::KeyInvalid, message).hint(SUPPORTED))
     }
 
     /// Returns a new key.
     pub fn generate(algorithm: Algorithm) -> Result<Self> {
         let pair = match algorithm {
-            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 => {
+            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 => {
                 lc::EcdsaKeyPair::generate(ecdsa_scheme(algorithm)?).map(Pair::Ecdsa)
             }
             Algorithm::Ed25519 => lc::Ed25519KeyPair::generate().map(Pair::Ed25519),
@@ -141,7 +145,7 @@ impl PrivateKey {
 
     /// Returns the signature on `message`: ECDSA in DER with the curve's own hash, Ed25519 on the
     /// message itself, RSA PKCS#1 v1.5 with SHA-256. Of these, cosign's `--key` (up to 3.1) cannot
-    /// verify P-384, for which it takes SHA-256.
+    /// verify P-384 and P-521, for which it takes SHA-256.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         let random = SystemRandom::new();
         match &self.pair {
@@ -258,6 +262,7 @@ fn ecdsa_scheme(algorithm: Algorithm) -> Result<&'static lc::EcdsaSigningAlgorit
     match algorithm {
         Algorithm::EcdsaP256 => Ok(&lc::ECDSA_P256_SHA256_ASN1_SIGNING),
         Algorithm::EcdsaP384 => Ok(&lc::ECDSA_P384_SHA384_ASN1_SIGNING),
+        Algorithm::EcdsaP521 => Ok(&lc::ECDSA_P521_SHA512_ASN1_SIGNING),
         other => Err(Error::new(
             Reason::Internal,
             format!("{other} is not ECDSA"),

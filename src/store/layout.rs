@@ -30,12 +30,13 @@ use tokio::sync::mpsc;
 
 use self::ingest::Ingest;
 use self::root::Root;
-use super::{Part, RawDocument, Store, check_range};
+use super::{Part, Put, RawDocument, Store, check_range};
 use crate::blob::{self, Blob, Content, blocking};
 use crate::error::{Error, Reason, Result};
 use crate::manifest::Descriptor;
 use crate::progress::Meter;
 use crate::reference::{Location, Selector, Tag};
+use crate::sink::{Meeting, Original};
 
 /// What to do where there is no layout yet. Either way an existing one can be read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub enum Access {
 pub struct Layout {
     location: Location,
     root: Arc<Root>,
+    /// Where files that are taken in at the same time are hashed.
+    meeting: Arc<Meeting>,
 }
 
 impl Layout {
@@ -62,6 +65,7 @@ impl Layout {
         Ok(Self {
             location: Location::Layout(path.clone()),
             root: Arc::new(Root::open(path, access)?),
+            meeting: Arc::default(),
         })
     }
 
@@ -154,6 +158,29 @@ impl Store for Layout {
             .await
     }
 
+    async fn put_file(
+        &self,
+        original: Original,
+        begin: &(dyn Fn() -> Box<dyn Meter> + Sync),
+    ) -> Result<Put> {
+        let size = original.stamp.size;
+        // One of the same size is most likely the same, and hashing costs less than writing.
+        if !original.is_large() || self.on_disk(move |root| root.has_size(size)).await? {
+            return Ok(Put::HashFirst(original));
+        }
+        let ingest = self.on_disk(|root| Ingest::begin(root.path())).await?;
+        let meter = begin();
+        let (copy, meeting) = (ingest.writer()?, Arc::clone(&self.meeting));
+        let (sender, written) = mpsc::unbounded_channel();
+        let tell = move |count| sender.send(count).is_ok();
+        let copying = blocking(move || original.copy(copy, &meeting, tell));
+        let (digest, ()) = tokio::join!(copying, relay(written, &*meter));
+        let digest = digest?;
+        self.on_disk(move |root| root.add_blob(ingest, &digest))
+            .await?;
+        Ok(Put::Stored(digest))
+    }
+
     async fn put_manifest(&self, document: &RawDocument, tag: Option<&Tag>) -> Result<()> {
         let (document, tag) = (document.clone(), tag.cloned());
         self.on_disk(move |root| root.put_document(&document, tag.as_ref()))
@@ -173,15 +200,17 @@ impl Store for Layout {
 /// Writes `blob` into `ingest`. The meter is the caller's and cannot go to the thread that writes,
 /// so what is written is told to this one.
 async fn write(blob: Blob, ingest: &Ingest, meter: &dyn Meter) -> Result<()> {
-    let (sender, mut written) = mpsc::unbounded_channel();
+    let (sender, written) = mpsc::unbounded_channel();
     let writing = blob.into_file(ingest.writer()?, Box::new(Relay(sender)));
-    let telling = async {
-        while let Some(bytes) = written.recv().await {
-            meter.advance(bytes);
-        }
-    };
-    let (result, ()) = tokio::join!(writing, telling);
+    let (result, ()) = tokio::join!(writing, relay(written, meter));
     result
+}
+
+/// Tells `meter` what another thread says that it has written, until that ends.
+async fn relay(mut written: mpsc::UnboundedReceiver<u64>, meter: &dyn Meter) {
+    while let Some(bytes) = written.recv().await {
+        meter.advance(bytes);
+    }
 }
 
 /// A meter that tells another task.

@@ -77,7 +77,12 @@ impl<'a> Signed<'a> {
     /// Whether the holder of `key` signed.
     pub(super) fn is_by(&self, key: &PublicKey) -> bool {
         match &self.message {
-            Message::Statement(envelope) => key.verifies(&envelope.signed_bytes(), self.signature),
+            Message::Statement(envelope) => {
+                // The first model signatures are on other bytes, which nothing else can be.
+                let legacy = || envelope.signed_bytes_v02();
+                key.verifies(&envelope.signed_bytes(), self.signature)
+                    || legacy().is_some_and(|bytes| key.verifies(&bytes, self.signature))
+            }
             Message::Blob(Blob::Bytes(bytes)) => key.verifies(bytes, self.signature),
             Message::Blob(Blob::Digest(digest)) => key.verifies_digest(digest, self.signature),
         }

@@ -14,6 +14,7 @@ mod evidence;
 mod identity;
 mod refusal;
 mod root;
+pub(in crate::trust) mod timestamp;
 mod tuf;
 
 pub use claim::Claim;

@@ -6,6 +6,7 @@
 //! up; its directory is told from a live one by the lock on it, and the next pull removes it.
 
 use std::ffi::{OsStr, OsString};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ impl Staging {
     /// Creates and locks a directory beside `target`, and one in it for the receipt.
     pub(super) fn create(target: Target) -> Result<Self> {
         for _ in 0..NAMES {
-            let name = random_name(STAGING_PREFIX)?;
+            let name = random_name(STAGING_PREFIX);
             target.parent.create_child(&name, 0o700)?;
             let Some(root) = lock(&target.parent, &name) else {
                 continue;
@@ -165,7 +166,7 @@ impl Staging {
     /// Does the same where the file system cannot exchange two names: for a moment nothing stands
     /// there, and if the second step fails the first is undone.
     fn replace_in_steps(&mut self, old: Identity) -> Result<OsString> {
-        let aside = random_name(ASIDE_PREFIX)?;
+        let aside = random_name(ASIDE_PREFIX);
         let Target { parent, name, .. } = &self.target;
         if parent.look(name)?.map(|(_, identity)| identity) != Some(old) {
             return Err(self.changed());
@@ -228,11 +229,13 @@ fn is_unsupported(error: Errno) -> bool {
     [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&error)
 }
 
-fn random_name(prefix: &str) -> Result<OsString> {
-    let mut bytes = [0; 8];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .map_err(|_| Error::new(Reason::Internal, "there are no random numbers to be had"))?;
-    Ok(format!("{prefix}{}", hex::encode(bytes)).into())
+/// Returns a name that nobody has or guesses.
+///
+/// The standard library asks the kernel for the keys of its hashers. A cryptographic generator was
+/// measured to take 40 ms to start, and this is not a secret: nobody else may look in there.
+fn random_name(prefix: &str) -> OsString {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{prefix}{random:016x}").into()
 }
 
 /// Opens and locks the directory `name`, if nobody else holds it or has just removed it.

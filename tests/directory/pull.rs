@@ -27,6 +27,7 @@ pub(crate) fn options() -> PullOptions {
         selection: Selection::default(),
         existing: Existing::Refuse,
         concurrency: 3,
+        io: None,
         retry: Retry {
             tries: 2,
             wait: Duration::from_millis(1),
@@ -72,6 +73,8 @@ pub(crate) async fn pushed(store: &Memory, files: &[(&str, Vec<u8>)]) -> Artifac
         pack: PackOptions::default(),
         concurrency: 2,
         memory: None,
+        gate: None,
+        tag: None,
     };
     let plan = Plan::read(model.path(), &options.pack).await.unwrap();
     let pushed = push(store, &plan, &options, silent()).await.unwrap();

@@ -32,6 +32,8 @@ fn options(concurrency: usize) -> PushOptions {
         pack: PackOptions::default(),
         concurrency,
         memory: None,
+        gate: None,
+        tag: None,
     }
 }
 

@@ -21,6 +21,7 @@ use modelctl::manifest::Descriptor;
 use modelctl::progress::{Meter, Silent};
 use modelctl::reference::Location;
 use modelctl::registry::{Client, Patience, Repository, Settings};
+use modelctl::sink::Io;
 
 use crate::support::registry::{Options, Registry};
 
@@ -135,7 +136,7 @@ impl Meter for Counter {
 }
 
 fn downloads(spread: Spread) -> Downloads {
-    Downloads::new(RETRY, spread, Arc::new(Silent))
+    Downloads::new(RETRY, spread, Io::Direct, Arc::new(Silent))
 }
 
 #[track_caller]

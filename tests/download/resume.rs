@@ -5,7 +5,7 @@ use std::time::Duration;
 use modelctl::download::Spread;
 use modelctl::error::Reason;
 
-use crate::support::registry::{Action, Fault, Options};
+use crate::support::registry::{Access, Action, Auth, Bearer, Fault, Options};
 use crate::{Scene, downloads, reason};
 
 const SIZE: usize = 3_000_000;
@@ -153,5 +153,46 @@ async fn what_an_earlier_download_left_may_be_wrong() {
         scene.go_on(&spread, &prefix).await.unwrap();
         let ranged = usize::from(kept < SIZE);
         assert_eq!(scene.asked(), (1 + ranged, ranged));
+    }
+}
+
+#[tokio::test]
+async fn a_cache_that_was_wrong_once_is_gone_past() {
+    let wrong = || fault().does(Action::Corrupt(SIZE / 2));
+    for (times, expected) in [(1, None), (2, Some(Reason::DigestMismatch))] {
+        let scene = Scene::new(SIZE);
+        scene.registry.fault(wrong().times(times));
+        let done = scene.download(&downloads(Spread::default())).await;
+        assert_eq!(done.err().map(|error| error.reason()), expected);
+        let requests = scene.registry.requests();
+        let fresh: Vec<_> = requests.iter().map(|r| r.header("cache-control")).collect();
+        assert_eq!(fresh, [None, Some("no-cache")]);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_expires_before_a_download_goes_on_is_renewed() {
+    for (anonymous, expected) in [
+        (Access::Pull, None),
+        (Access::None, Some(Reason::Unauthorised)),
+    ] {
+        let bearer = Bearer {
+            anonymous,
+            uses: Some(1),
+            ..Bearer::default()
+        };
+        let options = Options {
+            auth: Auth::Bearer(bearer),
+            ..Options::default()
+        };
+        let scene = Scene::with(SIZE, options, Duration::from_secs(10));
+        let broken = fault().times(2).does(Action::Truncate(SIZE / 3));
+        scene.registry.fault(broken);
+        let done = scene.download(&downloads(Spread::default())).await;
+        assert_eq!(done.err().map(|error| error.reason()), expected);
+        let served = scene.registry.requests().into_iter();
+        let served = served.filter(|r| matches!(r.status, Some(200 | 206)));
+        let blobs = served.filter(|r| r.path.contains("/blobs/")).count();
+        assert_eq!(blobs, if expected.is_none() { 3 } else { 0 });
     }
 }

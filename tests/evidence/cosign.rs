@@ -62,6 +62,7 @@ fn both_together_meet_a_policy_that_asks_for_both_and_one_does_not() {
             bundle: Digest::of(&bytes),
             claims: None,
             outcome: Bundle::parse(&bytes).and_then(|bundle| trust.authenticate(&bundle)),
+            coverage: None,
         }
     };
     for directory in COSIGN {

@@ -194,6 +194,7 @@ fn candidates(evidence: &str, trust: &TrustRoot) -> Vec<Candidate> {
             bundle: Digest::of(bytes),
             claims: bundle.claimed_predicate_type(),
             outcome: trust.authenticate(&bundle),
+            coverage: None,
         }
     };
     evidence.split_whitespace().map(candidate).collect()

@@ -284,6 +284,7 @@ fn an_older_version_needs_no_proof_and_is_told_apart_and_not_taken_as_attached()
             bundle: Digest::of(b"it"),
             claims: None,
             outcome: trust.authenticate(&parsed(bundle).unwrap()),
+            coverage: None,
         };
         let policy = Policy::new([Requirement::Signature])
             .unwrap()

@@ -2,6 +2,8 @@
 //! altered ones, authenticated by a trust root and judged by a policy.
 
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod bundles;
 #[cfg(test)]
 mod conformance;
@@ -11,6 +13,7 @@ mod cosign;
 mod goldens;
 #[cfg(test)]
 mod keyless;
+mod pki;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

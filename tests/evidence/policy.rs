@@ -119,6 +119,7 @@ impl Attached {
             bundle: Digest::of(bytes),
             claims: self.claims().map(str::to_owned),
             outcome: Bundle::parse(bytes).and_then(|bundle| trust.authenticate(&bundle)),
+            coverage: None,
         }
     }
 

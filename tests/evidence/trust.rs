@@ -216,6 +216,7 @@ async fn a_signer_of_every_kind_is_found_to_have_signed() {
     for (name, algorithm) in [
         ("p256", Algorithm::EcdsaP256),
         ("p384", Algorithm::EcdsaP384),
+        ("p521", Algorithm::EcdsaP521),
         ("ed25519", Algorithm::Ed25519),
         ("rsa", Algorithm::Rsa),
     ] {

@@ -1,6 +1,9 @@
 //! A certificate authority for one test.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType,
+};
 
 /// A root that signs server certificates.
 pub(crate) struct Authority {
@@ -43,5 +46,20 @@ impl Authority {
             certificate,
             key: key.serialize_pem(),
         }
+    }
+
+    /// Issues a certificate for signing code to whoever has `key` and the mail address `address`: in
+    /// DER, and in PEM.
+    pub(crate) fn issue_for_signer(
+        &self,
+        address: &str,
+        key: &impl PublicKeyData,
+    ) -> (Vec<u8>, String) {
+        let mut params = CertificateParams::default();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
+        params.subject_alt_names = vec![SanType::Rfc822Name(address.try_into().unwrap())];
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
+        (certificate.der().to_vec(), certificate.pem())
     }
 }

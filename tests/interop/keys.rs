@@ -14,10 +14,15 @@ pub(crate) const PKCS8: [(&str, &SignatureAlgorithm); 3] = [
 ];
 
 /// Writes `NAME.key`, an unencrypted PKCS#8 key, and `NAME.pub`.
-pub(crate) fn write_pkcs8(lab: &Lab, name: &str, algorithm: &'static SignatureAlgorithm) {
+pub(crate) fn write_pkcs8(
+    lab: &Lab,
+    name: &str,
+    algorithm: &'static SignatureAlgorithm,
+) -> KeyPair {
     let pair = KeyPair::generate_for(algorithm).unwrap();
     lab.write(&format!("{name}.key"), pair.serialize_pem());
     lab.write(&format!("{name}.pub"), pair.public_key_pem());
+    pair
 }
 
 /// Writes `NAME.key` and `NAME.pub`, a P-256 pair: the quickest to sign with.

@@ -20,6 +20,8 @@ mod model;
 mod peers;
 mod registry;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 mod token;
 
 mod auth;
@@ -27,6 +29,10 @@ mod big;
 mod cosign_reads;
 mod cosign_writes;
 mod fleet;
+mod keyless;
+mod model_signing;
+mod pki;
 mod referrers;
 mod tampering;
+mod tokens;
 mod transfer;

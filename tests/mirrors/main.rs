@@ -141,7 +141,12 @@ async fn download(store: &Mirrored, blob: &Descriptor) -> Result<Vec<u8>> {
         tries: 3,
         wait: Duration::ZERO,
     };
-    let downloads = Downloads::new(retry, Spread::default(), Arc::new(Silent));
+    let downloads = Downloads::new(
+        retry,
+        Spread::default(),
+        modelctl::sink::Io::Buffered,
+        Arc::new(Silent),
+    );
     let meter = Box::new(Silent);
     downloads
         .download(store, blob, file, Start::Fresh, meter)

@@ -8,7 +8,9 @@
 )]
 
 mod blobs;
+mod hosted;
 mod manifests;
+mod names;
 mod parts;
 mod patience;
 mod redirects;

@@ -11,6 +11,7 @@ use modelctl::blob::ByteStream;
 use modelctl::download::{Downloads, Retry, Spread, Start};
 use modelctl::error::{Reason, Result};
 use modelctl::progress::Silent;
+use modelctl::sink::Io;
 use modelctl::store::{Part, Store};
 
 use crate::scripted::{Registry, Seen, reply, with};
@@ -201,7 +202,7 @@ async fn downloaded(answer: Answer) -> (Result<Vec<u8>>, Vec<bool>) {
         tries: 3,
         wait: std::time::Duration::ZERO,
     };
-    let downloads = Downloads::new(retry, Spread::default(), Arc::new(Silent));
+    let downloads = Downloads::new(retry, Spread::default(), Io::Buffered, Arc::new(Silent));
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
     let file = std::fs::File::create_new(&path).unwrap();

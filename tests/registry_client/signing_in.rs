@@ -237,6 +237,64 @@ async fn a_registry_that_is_never_satisfied_is_left_after_one_refresh() {
 }
 
 #[tokio::test]
+async fn a_registry_that_forgets_every_token_is_left_in_the_end() {
+    for (lasts, expected) in [(2, Some(Reason::Unauthorised)), (usize::MAX, None)] {
+        let (given, shown) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let registry = Registry::start(move |seen, _| {
+            if seen.path == "/token" {
+                shown.store(0, Ordering::SeqCst);
+                return gives_token(seen, &given);
+            }
+            let realm = format!("http://{}/token", seen.header("host").unwrap());
+            match shown.fetch_add(1, Ordering::SeqCst) >= lasts {
+                true => Some(challenge(&format!("Bearer realm=\"{realm}\""))),
+                false => wants_token(seen, &realm),
+            }
+        })
+        .await;
+        let store = repository(&registry.host(), known());
+        let mut failed = None;
+        for _ in 0..200 {
+            failed = store.tags().await.err();
+            if failed.is_some() {
+                break;
+            }
+        }
+        assert_eq!(failed.map(|error| error.reason()), expected);
+        let most = modelctl::limits::TOKENS;
+        let asked = expected.map_or(1, |_| most);
+        assert_eq!(tokens(&registry).len(), asked);
+    }
+}
+
+/// A token for pushing serves for pulling too, but may have expired with the one for pulling.
+#[tokio::test]
+async fn tokens_that_are_all_forgotten_at_once_are_all_renewed() {
+    let given = AtomicUsize::new(0);
+    let registry = Registry::start(move |seen, _| {
+        if seen.path == "/token" {
+            return gives_token(seen, &given);
+        }
+        let realm = format!("http://{}/token", seen.header("host").unwrap());
+        let forgotten = ["Bearer good-0", "Bearer good-1"];
+        let is_forgotten = given.load(Ordering::SeqCst) >= 2 && seen.method == "GET";
+        let shown = seen.header("authorization").unwrap_or_default();
+        match is_forgotten && forgotten.contains(&shown) {
+            true => Some(challenge(&format!("Bearer realm=\"{realm}\""))),
+            false => wants_token(seen, &realm),
+        }
+    })
+    .await;
+    let store = repository(&registry.host(), known());
+    store.tags().await.unwrap();
+    let (bytes, declared) = content(10);
+    let put = store.put_blob(&declared, &InMemory(bytes), &Silent).await;
+    put.unwrap();
+    store.tags().await.unwrap();
+    assert_eq!(tokens(&registry).len(), 3);
+}
+
+#[tokio::test]
 async fn a_password_that_is_refused_is_not_tried_twice() {
     let registry = Registry::start(|_, _| Some(challenge("Basic realm=\"r\""))).await;
     assert_eq!(

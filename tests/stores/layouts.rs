@@ -1,6 +1,7 @@
 //! What is special about image layouts: other tools write them too, and they may be damaged.
 
 mod damage;
+mod originals;
 mod peers;
 mod writing;
 

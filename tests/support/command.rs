@@ -1,7 +1,7 @@
 //! The built command in a directory of its own, away from the user's settings.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -19,6 +19,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Waits for what a started command comes to.
+    pub fn of(child: Child) -> Self {
+        let output = child.wait_with_output().unwrap();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// Returns stdout as the one JSON document it must be.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
@@ -103,27 +113,33 @@ impl Workspace {
     /// Runs the command with `arguments`, more variables, and `input` on stdin.
     pub fn run_with(&self, arguments: &[&str], more: &[(&str, &str)], input: &str) -> Outcome {
         use std::io::Write;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_modelctl"))
+        let mut child = self.start(arguments, more);
+        // A command that needs no input may be gone before it is written.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        Outcome::of(child)
+    }
+
+    /// Starts the command with `arguments` and more variables, all its streams being pipes.
+    pub fn start(&self, arguments: &[&str], more: &[(&str, &str)]) -> Child {
+        self.prepared(Command::new(env!("CARGO_BIN_EXE_modelctl")))
             .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .env("HOME", self.directory.path().join("home"))
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("MODELCTL_PASSWORD", "")
             .envs(more.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        // A command that needs no input may be gone before it is written.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        Outcome {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+            .unwrap()
+    }
+
+    /// Returns `command` to be run here, with nothing of the user's settings.
+    pub fn prepared(&self, mut command: Command) -> Command {
+        command
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("HOME", self.directory.path().join("home"))
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("MODELCTL_PASSWORD", "");
+        command
     }
 
     /// Returns everything below the workspace's directory `name`: paths and contents.

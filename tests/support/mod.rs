@@ -14,3 +14,4 @@
 
 pub mod command;
 pub mod registry;
+pub mod sigstore;

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use modelctl::error::{Error, Reason, Result};
+use modelctl::oms;
 use modelctl::reference::{Location, Reference};
 use modelctl::referrer::{self, Content};
 use modelctl::statement;
 use modelctl::trust::{SignerIdentity, TrustRoot};
-use modelctl::verify::Artifact;
+use modelctl::verify::{Artifact, check_subject};
 use serde_json::json;
 
 use super::super::parse;
@@ -86,7 +87,7 @@ impl Found {
             };
             let Ok(bundle) = raw.bundle() else { continue };
             match trust.authenticate(&bundle) {
-                Ok(by) if by.statement().is_about(artifact.digest()) => {
+                Ok(by) if check_subject(by.statement(), artifact.document()).is_ok() => {
                     found.count(by.statement(), by.signer());
                 }
                 _ => found.others.extend(bundle.claimed_predicate_type()),
@@ -182,6 +183,7 @@ fn scope(location: &Location) -> (String, String) {
 fn requirement(predicate_type: &str, by: &BTreeSet<usize>) -> String {
     let names: Vec<_> = by.iter().map(|index| quoted(&called(*index))).collect();
     let kind = match predicate_type {
+        signature if oms::is_model_signature(signature) => "kind = \"model-signature\"".to_owned(),
         statement::SIGNATURE => "kind = \"signature\"".to_owned(),
         other => format!("kind = \"attestation\"\npredicate_type = {}", quoted(other)),
     };

@@ -7,6 +7,7 @@ use super::constraints::{constraints, summary};
 use super::node::{Fields, Node};
 use super::{Mode, ScopedPolicy};
 use crate::error::Result;
+use crate::oms;
 use crate::policy::{
     Binding, Conditions, Demand, Downgrade, Policy, Remap, Requirement, Rule, Scope,
 };
@@ -134,6 +135,8 @@ fn one_remap((asked, node): (&str, Node<'_>)) -> Result<Remap> {
 #[derive(Clone, Copy)]
 enum Kind {
     Signature,
+    ModelSignature,
+    AnySignature,
     Attestation,
     Summary,
 }
@@ -142,6 +145,8 @@ fn rule(node: Node<'_>, known: &Known, conditions: &Conditions) -> Result<Rule> 
     let mut fields = node.table()?;
     let kind = fields.need("kind")?.one_of(&[
         ("signature", Kind::Signature),
+        ("model-signature", Kind::ModelSignature),
+        ("any-signature", Kind::AnySignature),
         ("attestation", Kind::Attestation),
         ("vsa", Kind::Summary),
     ])?;
@@ -150,12 +155,14 @@ fn rule(node: Node<'_>, known: &Known, conditions: &Conditions) -> Result<Rule> 
     };
     let (requirement, mut must_say) = match kind {
         Kind::Signature => (Requirement::Signature, Vec::new()),
+        Kind::ModelSignature => (Requirement::ModelSignature, Vec::new()),
+        Kind::AnySignature => (Requirement::AnySignature, Vec::new()),
         Kind::Attestation => (attestation(&predicate_type(&mut fields)?), Vec::new()),
         Kind::Summary => (attestation(SUMMARY), summary(&mut fields)?),
     };
     match (fields.take("where"), kind) {
         (None, _) => {}
-        (Some(node), Kind::Signature) => {
+        (Some(node), Kind::Signature | Kind::ModelSignature | Kind::AnySignature) => {
             return Err(node.wrong("a signature says nothing that `where` could be about"));
         }
         (Some(node), _) => must_say.extend(constraints(node, 1)?),
@@ -174,6 +181,9 @@ fn rule(node: Node<'_>, known: &Known, conditions: &Conditions) -> Result<Rule> 
 fn predicate_type(fields: &mut Fields<'_>) -> Result<String> {
     let node = fields.need("predicate_type")?;
     let text = node.text()?;
+    if oms::is_model_signature(text) {
+        return Err(node.wrong("that is a model signature: `kind = \"model-signature\"`"));
+    }
     if text == statement::SIGNATURE {
         return Err(node.wrong("that is a signature: `kind = \"signature\"`"));
     }

@@ -155,7 +155,7 @@ impl Opening<'_> {
             ..settings.patience
         };
         let identity = special.identity.as_ref().or(own);
-        let http = Http::new(ca_pem.as_deref(), identity, settings.proxies, patience)?;
+        let http = Http::new(ca_pem.as_deref(), identity, patience, settings)?;
         Ok(http.with_certificates(special.certificates))
     }
 }

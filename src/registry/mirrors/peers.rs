@@ -119,6 +119,9 @@ impl Peers {
         for number in &served {
             self.blame(Giver::Mirror(*number), blob, &error);
         }
+        if served.is_empty() {
+            self.origin.repository.suspect(blob);
+        }
         !served.is_empty()
     }
 

@@ -42,6 +42,10 @@ fn reads_every_file_of_openssl_without_a_password_and_signs() {
             &["p384", "p384.sec1", "p384.ecparam", "p384.nopublic"][..],
             "p384",
         ),
+        (
+            &["p521", "p521.sec1", "p521.ecparam", "p521.nopublic"][..],
+            "p521",
+        ),
         (&["ed25519"], "ed25519"),
         (&["rsa", "rsa.pkcs1"], "rsa"),
     ] {
@@ -135,10 +139,8 @@ fn refuses_encryption_that_is_unknown_malformed_or_ruinous() {
 #[test]
 fn refuses_keys_of_other_kinds_and_says_what_to_do() {
     for (name, said) in [
-        ("p521", "ECDSA P-521"),
-        ("p521.sec1", "P-256 or P-384"),
         ("secp256k1", "1.3.132.0.10"),
-        ("secp256k1.sec1", "P-256 or P-384"),
+        ("secp256k1.sec1", "P-256, P-384 or P-521"),
         ("rsa1024", "too weak"),
         ("rsa1024.pkcs1", "too weak"),
         ("rsapss", "RSA-PSS"),
@@ -229,7 +231,12 @@ fn the_key_inside_is_encoded_as_cosign_encodes_it() {
 
 #[test]
 fn keys_of_every_kind_can_be_generated_and_kept() {
-    for algorithm in [Algorithm::EcdsaP384, Algorithm::Ed25519, Algorithm::Rsa] {
+    for algorithm in [
+        Algorithm::EcdsaP384,
+        Algorithm::EcdsaP521,
+        Algorithm::Ed25519,
+        Algorithm::Rsa,
+    ] {
         let key = PrivateKey::generate(algorithm).unwrap();
         assert_eq!(key.public_key().algorithm(), algorithm);
         let kept = PrivateKey::from_pkcs8(&key.to_pkcs8().unwrap()).unwrap();
@@ -254,7 +261,7 @@ fn no_secret_is_shown() {
 #[tokio::test]
 async fn a_key_of_every_kind_signs_a_statement() {
     let statement = Statement::signature(&Digest::of(b"x"), Default::default());
-    for name in ["p256", "p384", "ed25519", "rsa"] {
+    for name in ["p256", "p384", "p521", "ed25519", "rsa"] {
         let signer = KeySigner::new("it", plain(name).unwrap());
         let bundle = sign_statement(&statement, &signer).await.expect(name);
         let hint = bundle.material().public_key.clone().unwrap().hint;

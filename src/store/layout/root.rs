@@ -169,6 +169,24 @@ impl Root {
         Ok(Some((file, metadata.len())))
     }
 
+    /// Whether there is a blob of this size.
+    pub(super) fn has_size(&self, size: u64) -> Result<bool> {
+        let path = self.blobs();
+        let failed = |error| Error::io("read", &path, error);
+        let entries = match path.read_dir() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            // One that goes away meanwhile is not there.
+            let metadata = entry.map_err(failed)?.metadata();
+            if metadata.is_ok_and(|metadata| metadata.len() == size) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether a blob is there and is right, which takes reading it.
     pub(super) fn holds(&self, descriptor: &Descriptor) -> Result<bool> {
         let Some((mut file, size)) = self.open_blob(&descriptor.digest)? else {

@@ -40,6 +40,16 @@ pub enum Instance {
     Staging,
 }
 
+impl Instance {
+    /// Returns its `signing_config.json`: the services to sign with.
+    pub(crate) fn signing_config(self) -> &'static str {
+        match self {
+            Self::PublicGood => sigstore_trust_root::SIGSTORE_PRODUCTION_SIGNING_CONFIG,
+            Self::Staging => sigstore_trust_root::SIGSTORE_STAGING_SIGNING_CONFIG,
+        }
+    }
+}
+
 /// A Sigstore instance's root of trust.
 pub struct SigstoreRoot {
     verifier: Verifier,

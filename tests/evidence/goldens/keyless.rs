@@ -41,6 +41,7 @@ fn candidates(trust: &TrustRoot, names: &[&str]) -> Vec<Candidate> {
             bundle: Digest::of(&bytes),
             claims: bundle.claimed_predicate_type(),
             outcome: trust.authenticate(&bundle),
+            coverage: None,
         }
     };
     names.iter().map(candidate).collect()
