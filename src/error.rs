@@ -149,6 +149,8 @@ reasons! {
     TokenFailed = "token-failed" => Failed,
     /// A local file changed while it was being read.
     FileChanged = "file-changed" => Failed,
+    /// A policy judges otherwise than its tests expect.
+    PolicyTestFailed = "policy-test-failed" => Failed,
 
     /// The command line is wrong.
     Usage = "usage" => Usage,

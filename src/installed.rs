@@ -20,7 +20,7 @@ use crate::hashing::Hashers;
 use crate::limits;
 use crate::model::{self, Form};
 use crate::path::{RESERVED, SafePath};
-use crate::policy::{Pin, Policy, Subject, Verdict};
+use crate::policy::{Pin, Policy, Verdict};
 use crate::progress::Progress;
 use crate::receipt::{Kept, Receipt};
 use crate::reference::Reference;
@@ -146,16 +146,7 @@ impl Installed {
 
     /// Returns what a newer artifact of the same name must be newer than.
     pub fn pin(&self) -> Pin {
-        let subject = Subject::new(
-            self.digest(),
-            self.document().document(),
-            Some(self.reference()),
-        );
-        Pin {
-            reference: self.reference().clone(),
-            digest: *self.digest(),
-            created: subject.created,
-        }
+        Pin::of(self.document(), self.reference().clone())
     }
 
     /// Judges the bundles that were kept: who vouches for the manifest, and is that enough.

@@ -159,8 +159,6 @@ fn a_list_of_revocations_must_be_current_and_none_older_than_one_that_was_seen()
             "b",
         );
     };
-    publish(5, 0);
-    verify(&at, LAYOUT).ok();
     publish(5, 24);
     verify(&at, LAYOUT).ok();
     publish(4, 24);
@@ -589,6 +587,90 @@ fn a_policy_is_made_from_what_is_attached_checked_and_explained() {
         "policy.toml",
         "--json",
     ]);
-    refused.refused(3, "attestation-missing");
+    refused.refused(3, "too-few-signers");
     assert_eq!(refused.json()["findings"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_policys_own_tests_run_offline_and_fail_when_it_changes() {
+    let at = workspace();
+    let push = |epoch: &str| {
+        let push = [
+            "push", LAYOUT, "model", "--sign", "--key", "a.key", "--json",
+        ];
+        at.run_with(&push, &[("SOURCE_DATE_EPOCH", epoch)], "")
+            .json()
+    };
+    let blob = |digest: &Value| {
+        let hex = digest
+            .as_str()
+            .unwrap()
+            .strip_prefix("sha256:")
+            .unwrap()
+            .to_owned();
+        std::fs::read(at.path(&format!("store/blobs/sha256/{hex}"))).unwrap()
+    };
+    let (older, newer) = (push("1700000000"), push("1800000000"));
+    at.write("cases/older.json", blob(&older["digest"]));
+    at.write("cases/newer.json", blob(&newer["digest"]));
+    let referrer: Value =
+        serde_json::from_slice(&blob(&newer["referrers"][0]["referrer"]["digest"])).unwrap();
+    at.write(
+        "cases/a.sigstore.json",
+        blob(&referrer["layers"][0]["digest"]),
+    );
+    let case = |manifest: &str, more: &str, expect: &str| {
+        format!(
+            "[[case]]\nname = \"{manifest} {more:.9} {expect}\"\nreference = \"oci:./store:v1\"\n\
+             manifest = \"{manifest}.json\"\n{more}\nexpect = \"{expect}\"\n"
+        )
+    };
+    let signed = "bundles = [\"a.sigstore.json\"]";
+    let cases = [
+        case("newer", signed, "admit"),
+        case("older", signed, "subject-mismatch"),
+        case("newer", "", "signature-missing"),
+        case(
+            "newer",
+            &format!("{signed}\naccepted_before = \"older.json\""),
+            "admit",
+        ),
+        case("older", "accepted_before = \"newer.json\"", "downgrade"),
+    ];
+    at.write("cases/cases.toml", cases.concat());
+    at.write(
+        "policy.toml",
+        policy(
+            THREE,
+            "oci:**",
+            "downgrade = \"deny\"",
+            &signature("\"a\"", 1),
+        ),
+    );
+    let test = || {
+        at.run(&[
+            "policy",
+            "test",
+            "cases/cases.toml",
+            "--policy",
+            "policy.toml",
+            "--json",
+        ])
+    };
+    assert_eq!(test().json()["cases"].as_array().unwrap().len(), 5);
+    test().ok();
+    at.write(
+        "policy.toml",
+        policy(
+            THREE,
+            "oci:**",
+            "downgrade = \"deny\"",
+            &signature("\"b\"", 1),
+        ),
+    );
+    let failed = test();
+    failed.refused(1, "policy-test-failed");
+    assert_eq!(failed.json()["cases"][0]["found"], "untrusted-signer");
+    at.write("cases/cases.toml", case("newer", signed, "admitted"));
+    test().refused(2, "policy-invalid");
 }

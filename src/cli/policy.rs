@@ -7,6 +7,7 @@ mod place;
 mod revocations;
 mod roots;
 mod ruling;
+mod test;
 
 use clap::{Args, Subcommand};
 
@@ -32,6 +33,7 @@ enum Command {
     Init(init::InitArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
+    Test(test::TestArgs),
 }
 
 pub(super) async fn run(args: PolicyCommand, terminal: &Terminal) -> Result<Report, Failure> {
@@ -39,5 +41,6 @@ pub(super) async fn run(args: PolicyCommand, terminal: &Terminal) -> Result<Repo
         Command::Init(args) => init::run(args, terminal).await,
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(args, terminal).await,
+        Command::Test(args) => test::run(args, terminal).await,
     }
 }

@@ -1,7 +1,7 @@
 //! Trust flags: who is trusted, and what must be attached.
 
 mod identity;
-mod pki;
+pub(super) mod pki;
 
 use std::str::FromStr;
 

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::Reason;
 use crate::reference::Reference;
 use crate::revocation::Revocations;
+use crate::store::RawDocument;
 use crate::trust::Recognised;
 
 /// What time it is, what was accepted before, and what is revoked. Passed in, never looked up.
@@ -35,6 +36,19 @@ pub struct Pin {
     pub digest: Digest,
     /// When it was made, as its manifest says.
     pub created: Option<Timestamp>,
+}
+
+impl Pin {
+    /// Returns the pin of the artifact whose manifest is `document`, accepted as `reference`.
+    pub fn of(document: &RawDocument, reference: Reference) -> Self {
+        let subject = Subject::new(document.digest(), document.document(), Some(&reference));
+        let created = subject.created;
+        Self {
+            reference,
+            digest: *document.digest(),
+            created,
+        }
+    }
 }
 
 impl FromIterator<Pin> for Pins {

@@ -10,7 +10,7 @@ mod constraints;
 mod node;
 mod policies;
 
-pub use authorities::{Instance, Trusted, TrustedKey};
+pub use authorities::{CertificateAnchor, Certificates, Instance, Trusted, TrustedKey};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

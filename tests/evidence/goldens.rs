@@ -19,7 +19,7 @@ use modelctl::policy::{Candidate, Circumstances, Pin, Pins, Policy, Subject, Ver
 use modelctl::reference::Reference;
 use modelctl::revocation::Revocations;
 use modelctl::sign::key::PrivateKey;
-use modelctl::statement::{SIGNATURE, Statement};
+use modelctl::statement::Statement;
 use modelctl::trust::{Authority, TrustRoot};
 use serde_json::{Value, json};
 

@@ -99,10 +99,14 @@ fn read_named(file: &PolicyFile) -> Result<()> {
         }
     }
     for (name, trusted) in &file.authorities {
-        if let Trusted::Keys { keys, .. } = trusted {
-            let read: Result<Vec<Authority>> =
-                keys.iter().map(|key| roots::key(name, key)).collect();
-            read?;
+        match trusted {
+            Trusted::Keys { keys, .. } => {
+                let read: Result<Vec<Authority>> =
+                    keys.iter().map(|k| roots::key(name, k)).collect();
+                read?;
+            }
+            Trusted::Certificates(trusted) => drop(roots::by_certificate(name, trusted)?),
+            Trusted::Identity { .. } => {}
         }
     }
     if let Some(RevocationPlace::File(path)) = file.revocations.as_ref().map(|source| &source.place)

@@ -164,7 +164,18 @@ fn authority(index: usize, signer: &SignerIdentity) -> String {
             quoted(identity),
             quoted(issuer)
         ),
-        // Kinds of signers that a policy file cannot name yet.
+        SignerIdentity::Certificate {
+            name,
+            subject,
+            root: Some(_),
+            ..
+        } => format!(
+            "ca_roots = [{}]\nsubject = {}",
+            quoted(name),
+            quoted(subject)
+        ),
+        SignerIdentity::Certificate { name, .. } => format!("certificate = {}", quoted(name)),
+        // What a policy file cannot name is for whoever reviews it.
         other => format!("# {}", quoted(&other.to_string())),
     };
     format!("\n[authorities.{name}]\n{who}\n")

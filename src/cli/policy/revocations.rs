@@ -44,10 +44,24 @@ pub(super) async fn load(
             ));
         }
     }
-    Ok(Some(match source.max_age {
+    Ok(Some(limited(list, source)))
+}
+
+/// Returns the list in the file at `path`, by someone whom `trust` has.
+pub(super) fn from_file(
+    path: &Path,
+    source: &RevocationSource,
+    trust: &TrustRoot,
+) -> Result<Revocations> {
+    let list = Revocations::newest(&[in_file(path, trust)?])?;
+    Ok(limited(list, source))
+}
+
+fn limited(list: Revocations, source: &RevocationSource) -> Revocations {
+    match source.max_age {
         Some(max_age) => list.for_at_most(max_age),
         None => list,
-    }))
+    }
 }
 
 fn in_file(path: &Path, trust: &TrustRoot) -> Result<Authenticated> {

@@ -3,16 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::limits;
-use modelctl::policy::file::{Instance, PolicyFile, Trusted, TrustedKey};
+use modelctl::policy::file::{
+    CertificateAnchor, Certificates, Instance, PolicyFile, Trusted, TrustedKey,
+};
+use modelctl::trust::pki::{Pki, Signers};
 use modelctl::trust::sigstore::{Keyless, Repository, SigstoreRoot};
 use modelctl::trust::{Authority, TrustRoot};
 
+use super::super::certificates;
 use super::super::keyless::{fetched, trusted_root};
 use super::super::keys;
 use super::super::stores::read;
 use super::super::terminal::Terminal;
+use super::super::trust::pki;
 
 /// Returns those of `file`'s authorities that are called one of `names`. Instances that none of
 /// them needs are not fetched.
@@ -50,6 +56,32 @@ pub(super) fn key(name: &str, key: &TrustedKey) -> Result<Authority> {
     Ok(Authority::key(name, public).valid(key.validity))
 }
 
+/// Reads the certificates of an authority.
+pub(super) fn by_certificate(name: &str, trusted: &Certificates) -> Result<Authority> {
+    let now = Timestamp::now();
+    let pki = match &trusted.anchor {
+        CertificateAnchor::Leaf(file) => Pki::pinned(certificates::one(file)?, now),
+        CertificateAnchor::Roots {
+            roots,
+            intermediates,
+            identity,
+            subject,
+            revocations,
+        } => {
+            let signers = Signers {
+                identities: identity.iter().cloned().collect(),
+                subjects: subject.iter().cloned().collect(),
+                certificates: Vec::new(),
+            };
+            Pki::with_roots(pki::concat(roots, pki::trusted)?, signers, now)?
+                .and_intermediates(pki::concat(intermediates, certificates::all)?)
+                .and_revocations(pki::revocations(revocations)?)
+        }
+    };
+    let pki = pki.and_timestamping(pki::timestamping(&trusted.timestamping)?);
+    Ok(Authority::pki(name, pki).valid(trusted.validity))
+}
+
 struct Instances<'a> {
     file: &'a PolicyFile,
     terminal: &'a Terminal,
@@ -84,6 +116,7 @@ impl<'a> Instances<'a> {
                 };
                 Ok(vec![Authority::keyless(name, keyless).valid(*validity)])
             }
+            Trusted::Certificates(certificates) => Ok(vec![by_certificate(name, certificates)?]),
         }
     }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::node::{Fields, Node};
+use crate::certificate::DistinguishedName;
 use crate::error::Result;
+use crate::identity::Match;
 use crate::policy::constraint::Glob;
 use crate::trust::Validity;
-use crate::trust::sigstore::{Claim, Identity, Match};
+use crate::trust::sigstore::{Claim, Identity};
 
 /// The instance that identities are of unless another is named.
 const PUBLIC_GOOD: &str = "public-good";
@@ -46,6 +48,39 @@ pub enum Trusted {
         instance: String,
         /// For signatures of which time.
         validity: Validity,
+    },
+    /// Whoever holds such a certificate.
+    Certificates(Box<Certificates>),
+}
+
+/// Certificates that are trusted, by the files that they are in.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    /// What trust begins with.
+    pub anchor: CertificateAnchor,
+    /// Authorities whose timestamps prove when something was signed.
+    pub timestamping: Vec<PathBuf>,
+    /// For signatures of which time.
+    pub validity: Validity,
+}
+
+/// What trust in certificates begins with.
+#[derive(Debug, Clone)]
+pub enum CertificateAnchor {
+    /// The holder of exactly this certificate.
+    Leaf(PathBuf),
+    /// Whoever these authorities say is one of the signers.
+    Roots {
+        /// The authorities.
+        roots: Vec<PathBuf>,
+        /// Authorities between them and the signers.
+        intermediates: Vec<PathBuf>,
+        /// The signer's alternative name, if it matters.
+        identity: Option<Match>,
+        /// The signer's distinguished name, if it matters.
+        subject: Option<DistinguishedName>,
+        /// Lists of revoked certificates.
+        revocations: Vec<PathBuf>,
     },
 }
 
@@ -106,21 +141,74 @@ pub(super) fn authorities(
 
 fn authority(node: Node<'_>, instances: &BTreeMap<String, Instance>) -> Result<Trusted> {
     let mut fields = node.table()?;
-    let instance = fields.take("instance").map(|node| known(node, instances));
-    let instance = instance.transpose()?;
-    let trusted = match fields.take("keys") {
-        Some(keys) => Trusted::Keys {
-            keys: keys.list()?.into_iter().map(key).collect::<Result<_>>()?,
-            instance,
+    let kinds = ["keys", "ca_roots", "certificate"];
+    let trusted = match kinds.map(|kind| fields.has(kind)) {
+        [true, _, _] => Trusted::Keys {
+            keys: keys(&mut fields)?,
+            instance: instance_of(&mut fields, instances)?,
         },
-        None => Trusted::Identity {
-            identity: identity(node, &mut fields)?,
-            instance: instance.unwrap_or_else(|| PUBLIC_GOOD.to_owned()),
+        [_, false, false] => Trusted::Identity {
+            identity: keyless(node, &mut fields)?,
+            instance: instance_of(&mut fields, instances)?
+                .unwrap_or_else(|| PUBLIC_GOOD.to_owned()),
             validity: validity(node, &mut fields)?,
         },
+        _ => Trusted::Certificates(Box::new(certificates(node, &mut fields)?)),
     };
     fields.finish()?;
     Ok(trusted)
+}
+
+fn keys(fields: &mut Fields<'_>) -> Result<Vec<TrustedKey>> {
+    let keys = fields.need("keys")?.list()?;
+    keys.into_iter().map(key).collect()
+}
+
+fn instance_of(
+    fields: &mut Fields<'_>,
+    instances: &BTreeMap<String, Instance>,
+) -> Result<Option<String>> {
+    let node = fields.take("instance");
+    node.map(|node| known(node, instances)).transpose()
+}
+
+fn certificates(node: Node<'_>, fields: &mut Fields<'_>) -> Result<Certificates> {
+    let anchor = match fields.take("certificate") {
+        Some(certificate) => CertificateAnchor::Leaf(certificate.path()?),
+        None => roots(node, fields)?,
+    };
+    Ok(Certificates {
+        anchor,
+        timestamping: files(fields.take("timestamp_chains"))?,
+        validity: validity(node, fields)?,
+    })
+}
+
+/// Reads whose certificates are meant: a company's authority issues them to more people than release
+/// models.
+fn roots(node: Node<'_>, fields: &mut Fields<'_>) -> Result<CertificateAnchor> {
+    let subject = fields.take("subject").map(|node| {
+        let parsed = node.text()?.parse();
+        parsed.map_err(|error| node.is_wrong(&error))
+    });
+    let (identity, subject) = (identity(node, fields)?, subject.transpose()?);
+    if identity.is_none() && subject.is_none() {
+        return Err(node.wrong("`ca_roots` needs the signer's `identity` or `subject`, too"));
+    }
+    Ok(CertificateAnchor::Roots {
+        roots: files(fields.take("ca_roots"))?,
+        intermediates: files(fields.take("ca_intermediates"))?,
+        identity,
+        subject,
+        revocations: files(fields.take("crls"))?,
+    })
+}
+
+fn files(node: Option<Node<'_>>) -> Result<Vec<PathBuf>> {
+    match node {
+        Some(node) => node.list()?.iter().map(Node::path).collect(),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn known(node: Node<'_>, instances: &BTreeMap<String, Instance>) -> Result<String> {
@@ -161,31 +249,40 @@ fn validity(node: Node<'_>, fields: &mut Fields<'_>) -> Result<Validity> {
     }
 }
 
-fn identity(node: Node<'_>, fields: &mut Fields<'_>) -> Result<Identity> {
+/// Reads the name that a certificate must have, if one is given.
+fn identity(node: Node<'_>, fields: &mut Fields<'_>) -> Result<Option<Match>> {
     let exact = fields.take("identity");
     let glob = fields.take("identity_glob");
     let pattern = fields.take("identity_regexp");
-    let meant = match (exact, glob, pattern) {
+    let (at, meant) = match (exact, glob, pattern) {
+        (None, None, None) => return Ok(None),
         (Some(node), None, None) => (node, Match::exact(node.text()?)),
-        (None, Some(node), None) => {
-            let glob = Glob::new(node.text()?).map_err(|error| node.is_wrong(&error))?;
-            if !names_somebody(glob.as_str()) {
-                let why =
-                    "`*` may stand for neither the host of a URI nor the domain of an address";
-                return Err(node.wrong(why));
-            }
-            (node, Match::pattern(&glob.to_regexp()))
-        }
+        (None, Some(node), None) => (node, Match::pattern(&like(node)?.to_regexp())),
         (None, None, Some(node)) => (node, Match::pattern(node.text()?)),
-        (None, None, None) => {
-            return Err(node.wrong("it says neither `keys` nor `identity`: nobody is meant"));
-        }
         _ => {
             let why = "it needs one of `identity`, `identity_glob` and `identity_regexp`";
             return Err(node.wrong(why));
         }
     };
-    let identity = meant.1.map_err(|error| meant.0.is_wrong(&error))?;
+    meant.map(Some).map_err(|error| at.is_wrong(&error))
+}
+
+fn like(node: Node<'_>) -> Result<Glob> {
+    let glob = Glob::new(node.text()?).map_err(|error| node.is_wrong(&error))?;
+    match names_somebody(glob.as_str()) {
+        true => Ok(glob),
+        false => {
+            let why = "`*` may stand for neither the host of a URI nor the domain of an address";
+            Err(node.wrong(why))
+        }
+    }
+}
+
+fn keyless(node: Node<'_>, fields: &mut Fields<'_>) -> Result<Identity> {
+    let Some(identity) = identity(node, fields)? else {
+        let why = "it says neither `keys` nor `identity` nor `ca_roots`: nobody is meant";
+        return Err(node.wrong(why));
+    };
     let issuer = fields.need("issuer")?;
     let issuer = Match::exact(issuer.text()?).map_err(|error| issuer.is_wrong(&error))?;
     let claims = match fields.take("claims") {

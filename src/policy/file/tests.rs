@@ -13,6 +13,9 @@ identity_glob = "https://github.com/acme/models/.github/workflows/release.yml@re
 issuer = "https://token.actions.githubusercontent.com"
 claims = { sourceRepositoryUri = "https://github.com/acme/models" }
 instance = "acme"
+[authorities.corp]
+ca_roots = ["root.pem"]
+subject = "CN=release,O=Acme"
 [authorities.audit]
 identity = "audit@acme.example"
 issuer = "https://accounts.example.com"
@@ -117,7 +120,7 @@ fn the_most_specific_policy_counts_wherever_it_stands() {
 }
 
 /// Each is [`GOOD`] with one thing changed.
-const BREAKS: [(&str, &str); 65] = [
+const BREAKS: [(&str, &str); 70] = [
     ("version = 1", "version = 2"),
     ("version = 1", "version = \"1\""),
     ("version = 1\n", ""),
@@ -172,6 +175,14 @@ const BREAKS: [(&str, &str); 65] = [
     ("@refs/tags/v*\"", "@refs/tags/**\""),
     ("@refs/tags/v*\"", "@refs/tags/v*\"\nidentity = \"x\""),
     ("identity = \"audit@acme.example\"\n", ""),
+    ("subject = \"CN=release,O=Acme\"\n", ""),
+    ("subject = \"CN=release,O=Acme\"", "subject = \"release\""),
+    (
+        "subject = \"CN=release,O=Acme\"",
+        "subject = \"CN=release,O=Acme\"\nissuer = \"x\"",
+    ),
+    ("ca_roots = [\"root.pem\"]", "ca_roots = []"),
+    ("ca_roots = [\"root.pem\"]", "certificate = \"x.pem\""),
     (
         "identity = \"audit@acme.example\"",
         "identity_regexp = \".*\"",
