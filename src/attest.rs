@@ -14,6 +14,7 @@ use crate::legacy::{Layer, SimpleSigning};
 use crate::manifest::Descriptor;
 use crate::model;
 use crate::oms::Contents;
+use crate::policy::name_annotations;
 use crate::provenance::claim::Claim;
 use crate::referrer::{self, Content, Evidence};
 use crate::sign::{Signer, sign_blob, sign_statement};
@@ -32,7 +33,8 @@ pub struct Attached {
     pub bundle: Bundle,
 }
 
-/// Signs `artifact`; `annotations` are signed with it, as by `cosign sign -a`.
+/// Signs `artifact`; `annotations` are signed with it, as by `cosign sign -a`. So is the name that
+/// it was asked for by, unless they give another, so that the signature cannot be moved.
 pub async fn sign(
     store: &dyn Store,
     artifact: &Artifact,
@@ -40,7 +42,9 @@ pub async fn sign(
     signer: &dyn Signer,
     now: Timestamp,
 ) -> Result<Attached> {
-    let statement = Statement::signature(artifact.digest(), annotations);
+    let mut names = name_annotations(artifact.reference());
+    names.extend(annotations);
+    let statement = Statement::signature(artifact.digest(), names);
     attach_once(store, artifact, &statement, signer, now).await
 }
 

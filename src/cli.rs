@@ -22,6 +22,7 @@ mod list;
 mod login;
 mod logout;
 mod man;
+mod policy;
 mod progress;
 mod provenance;
 mod pull;
@@ -111,6 +112,7 @@ enum Command {
     List(list::ListArgs),
     Tag(tag::TagArgs),
     Cache(cache::CacheArgs),
+    Policy(policy::PolicyCommand),
     Login(login::LoginArgs),
     Logout(logout::LogoutArgs),
     GenerateKeyPair(generate_key_pair::GenerateKeyPairArgs),
@@ -133,6 +135,7 @@ impl Command {
             Self::List(_) => "list",
             Self::Tag(_) => "tag",
             Self::Cache(args) => args.name(),
+            Self::Policy(_) => "policy",
             Self::Login(_) => "login",
             Self::Logout(_) => "logout",
             Self::GenerateKeyPair(_) => "generate-key-pair",
@@ -154,6 +157,7 @@ impl Command {
             Self::List(args) => list::run(args, terminal).await,
             Self::Tag(args) => tag::run(args, terminal).await,
             Self::Cache(args) => cache::run(args).await,
+            Self::Policy(args) => policy::run(args, terminal).await,
             Self::Login(args) => login::run(args, terminal).await,
             Self::Logout(args) => logout::run(args, terminal).await,
             Self::GenerateKeyPair(args) => generate_key_pair::run(args, terminal),

@@ -149,6 +149,8 @@ reasons! {
     TokenFailed = "token-failed" => Failed,
     /// A local file changed while it was being read.
     FileChanged = "file-changed" => Failed,
+    /// A policy judges otherwise than its tests expect.
+    PolicyTestFailed = "policy-test-failed" => Failed,
 
     /// The command line is wrong.
     Usage = "usage" => Usage,
@@ -178,6 +180,10 @@ reasons! {
     TrustRootInvalid = "trust-root-invalid" => Usage,
     /// An identity that is to be trusted says nothing, everything, or is no regular expression.
     IdentityInvalid = "identity-invalid" => Usage,
+    /// A policy file cannot be read, or says what cannot be meant.
+    PolicyInvalid = "policy-invalid" => Usage,
+    /// The system's policy is locked, and may not be replaced or left out.
+    PolicyLocked = "policy-locked" => Usage,
     /// `--verify` was asked for with nothing to verify against.
     NothingToVerifyAgainst = "nothing-to-verify-against" => Usage,
     /// A predicate lacks what its type requires, or its type is that of signatures.
@@ -193,6 +199,10 @@ reasons! {
     SignatureMissing = "signature-missing" => NotVerified,
     /// A required attestation is not attached.
     AttestationMissing = "attestation-missing" => NotVerified,
+    /// The policy covers no such repository, and denies what it does not cover.
+    NoPolicy = "no-policy" => NotVerified,
+    /// Fewer of those who are trusted signed than are required.
+    TooFewSigners = "too-few-signers" => NotVerified,
     /// Nobody who is trusted made this signature.
     UntrustedSigner = "untrusted-signer" => NotVerified,
     /// The signer's certificate names another identity than the trusted one.
@@ -238,6 +248,22 @@ reasons! {
     FilesMismatch = "files-mismatch" => NotVerified,
     /// A statement's predicate is not of the type that is asked for.
     PredicateTypeMismatch = "predicate-type-mismatch" => NotVerified,
+    /// What an attestation says is not what the policy asks for.
+    ConstraintUnmet = "constraint-unmet" => NotVerified,
+    /// A signature was made for another repository or tag, or does not say for which.
+    NameMismatch = "name-mismatch" => NotVerified,
+    /// A key signed outside of the time for which it is trusted.
+    OutsideValidity = "outside-validity" => NotVerified,
+    /// A signature is older than the policy allows.
+    SignatureTooOld = "signature-too-old" => NotVerified,
+    /// A signature is younger than the policy allows.
+    SignatureTooYoung = "signature-too-young" => NotVerified,
+    /// The artifact is not known to be newer than the one that was accepted before.
+    Downgrade = "downgrade" => NotVerified,
+    /// The artifact, its signature or its signer was revoked.
+    Revoked = "revoked" => NotVerified,
+    /// The list of what is revoked is missing, out of date, or older than one seen before.
+    RevocationsUnavailable = "revocations-unavailable" => NotVerified,
     /// More evidence is attached than will be looked at.
     TooManyReferrers = "too-many-referrers" => NotVerified,
     /// A pulled directory has no receipt to be verified against.

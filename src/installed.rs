@@ -20,7 +20,7 @@ use crate::hashing::Hashers;
 use crate::limits;
 use crate::model::{self, Form};
 use crate::path::{RESERVED, SafePath};
-use crate::policy::{Policy, Verdict};
+use crate::policy::{Pin, Policy, Verdict};
 use crate::progress::Progress;
 use crate::receipt::{InstalledFile, Kept, Receipt};
 use crate::reference::Reference;
@@ -144,9 +144,20 @@ impl Installed {
         self.kept.document.digest()
     }
 
+    /// Returns what a newer artifact of the same name must be newer than.
+    pub fn pin(&self) -> Pin {
+        Pin::of(self.document(), self.reference().clone())
+    }
+
     /// Judges the bundles that were kept: who vouches for the manifest, and is that enough.
     pub fn judge(&self, trust: &TrustRoot, policy: &Policy) -> Verdict {
-        judge(self.document(), &self.kept.bundles, trust, policy)
+        judge(
+            self.document(),
+            Some(self.reference()),
+            &self.kept.bundles,
+            trust,
+            policy,
+        )
     }
 
     /// Verifies the directory: first who vouches for the manifest, then that the files are what it

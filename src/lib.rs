@@ -46,6 +46,7 @@ pub mod receipt;
 pub mod reference;
 pub mod referrer;
 pub mod registry;
+pub mod revocation;
 pub mod secret;
 pub mod selection;
 pub mod sha256;

@@ -134,6 +134,12 @@ pub const PROBE_OUTPUT: u64 = 1 << 20;
 /// seconds on a machine with eight GPUs.
 pub const PROBE_TIME: Duration = Duration::from_secs(15);
 
+/// A policy file, and a list of revocations.
+pub const POLICY_FILE: u64 = 1 << 20;
+
+/// Entries of a list of revocations.
+pub const REVOCATIONS: usize = 65_536;
+
 /// What a credential helper may print.
 pub const HELPER_OUTPUT: u64 = 64 << 10;
 

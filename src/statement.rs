@@ -132,10 +132,14 @@ impl Statement {
     /// Whether one of the subjects is the content with this digest. Names and other algorithms do
     /// not count.
     pub fn is_about(&self, digest: &Digest) -> bool {
-        let hex = digest.hex();
-        self.subject
-            .iter()
-            .any(|subject| subject.digest.get(Digest::ALGORITHM) == Some(&hex))
+        self.subject.iter().any(|subject| subject.is(digest))
+    }
+}
+
+impl Subject {
+    /// Whether this is the content with this digest.
+    pub fn is(&self, digest: &Digest) -> bool {
+        self.digest.get(Digest::ALGORITHM) == Some(&digest.hex())
     }
 }
 

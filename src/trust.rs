@@ -9,14 +9,17 @@ mod own;
 pub mod pki;
 mod signed;
 pub mod sigstore;
+mod validity;
 mod witness;
 
 pub use signed::Blob;
+pub use validity::Validity;
 pub use witness::{LogProof, Witness};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Content};
@@ -35,6 +38,8 @@ use sigstore::{Claim, Keyless, SigstoreRoot};
 pub struct Authority {
     name: String,
     kind: Kind,
+    validity: Validity,
+    witnesses: Option<Arc<SigstoreRoot>>,
 }
 
 /// How an authority is recognised.
@@ -49,26 +54,42 @@ enum Kind {
 impl Authority {
     /// Returns the holder of the private half of `key`, called `name`.
     pub fn key(name: impl Into<String>, key: PublicKey) -> Self {
-        Self {
-            name: name.into(),
-            kind: Kind::Key(key),
-        }
+        Self::new(name.into(), Kind::Key(key))
     }
 
     /// Returns whoever holds a certificate that `pki` trusts, called `name`.
     pub fn pki(name: impl Into<String>, pki: Pki) -> Self {
-        Self {
-            name: name.into(),
-            kind: Kind::Pki(Box::new(pki)),
-        }
+        Self::new(name.into(), Kind::Pki(Box::new(pki)))
     }
 
     /// Returns whoever a Sigstore instance certified to be `keyless`'s identity, called `name`.
     pub fn keyless(name: impl Into<String>, keyless: Keyless) -> Self {
+        Self::new(name.into(), Kind::Keyless(Box::new(keyless)))
+    }
+
+    fn new(name: String, kind: Kind) -> Self {
         Self {
-            name: name.into(),
-            kind: Kind::Keyless(Box::new(keyless)),
+            name,
+            kind,
+            validity: Validity::ALWAYS,
+            witnesses: None,
         }
+    }
+
+    /// Trusts it for signatures of a certain time only. Whether one is of that time is
+    /// [`crate::policy`]'s to say, which knows what time it is.
+    #[must_use]
+    pub fn valid(mut self, validity: Validity) -> Self {
+        self.validity = validity;
+        self
+    }
+
+    /// Checks log entries and timestamps of this authority's signatures under `root`: what is there
+    /// must then be right. An identity has its own instance, for which this means nothing.
+    #[must_use]
+    pub fn with_witnesses(mut self, root: Arc<SigstoreRoot>) -> Self {
+        self.witnesses = Some(root);
+        self
     }
 
     /// Returns the name.
@@ -87,10 +108,8 @@ impl Authority {
     /// Returns the holder of the key in `certificate`, whoever issued that. It is for a signer's
     /// look at its own work, where there is no root of trust, and not for anybody else's.
     pub(crate) fn certificate(certificate: OwnCertificate) -> Self {
-        Self {
-            name: certificate.identity.clone(),
-            kind: Kind::Certificate(Box::new(certificate)),
-        }
+        let name = certificate.identity.clone();
+        Self::new(name, Kind::Certificate(Box::new(certificate)))
     }
 }
 
@@ -148,6 +167,26 @@ impl SignerIdentity {
             | Self::Certificate { name, .. } => name,
         }
     }
+
+    /// Whether this is the same signer as `other`, whatever the authorities are called that
+    /// recognise them: nobody counts as two by going under two names.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.holder() == other.holder()
+    }
+
+    /// Returns what tells signers apart, apart from what the user calls them.
+    fn holder(&self) -> (&'static str, String, &str) {
+        match self {
+            Self::Key { fingerprint, .. } => ("key", fingerprint.to_string(), ""),
+            Self::Keyless {
+                identity, issuer, ..
+            } => ("keyless", issuer.clone(), identity),
+            // A renewed certificate is of the same holder.
+            Self::Certificate {
+                subject, issuer, ..
+            } => ("certificate", issuer.clone(), subject),
+        }
+    }
 }
 
 impl std::fmt::Display for SignerIdentity {
@@ -188,6 +227,7 @@ impl std::fmt::Display for SignerIdentity {
 pub struct Recognised {
     signer: SignerIdentity,
     witnesses: Vec<Witness>,
+    validity: Validity,
 }
 
 impl Recognised {
@@ -199,6 +239,16 @@ impl Recognised {
     /// Returns the logs and timestamp authorities that were verified to have seen the signature.
     pub fn witnesses(&self) -> &[Witness] {
         &self.witnesses
+    }
+
+    /// Returns for signatures of which time the authority is trusted.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// Returns the earliest time at which somebody else is proven to have seen the signature.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.witnesses.iter().filter_map(Witness::time).min()
     }
 }
 
@@ -223,13 +273,14 @@ impl Format {
 /// [`TrustRoot::authenticate`] and [`TrustRoot::authenticate_legacy`] make one.
 ///
 /// ```compile_fail
-/// let forged = modelctl::trust::Authenticated { statement: todo!(), recognised: todo!() };
+/// let forged = modelctl::trust::Authenticated { statement: todo!(), recognised: todo!(), also: vec![] };
 /// ```
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     statement: Statement,
     recognised: Recognised,
     format: Format,
+    also: Vec<Recognised>,
 }
 
 impl Authenticated {
@@ -243,9 +294,15 @@ impl Authenticated {
         self.format
     }
 
-    /// Returns who signed it.
+    /// Returns who signed it, by the first authority that recognises it as its own.
     pub fn signer(&self) -> &SignerIdentity {
         self.recognised.signer()
+    }
+
+    /// Returns every authority that recognises the signature as its own: there is one signature,
+    /// and one signer, but a policy may ask for any of the authorities that they are.
+    pub fn recognised(&self) -> impl Iterator<Item = &Recognised> {
+        std::iter::once(&self.recognised).chain(&self.also)
     }
 
     /// Returns the logs and timestamp authorities that were verified to have seen the signature.
@@ -287,6 +344,27 @@ impl TrustRoot {
         self
     }
 
+    /// Returns a root that recognises everyone whom this or `other` does, each under the instance
+    /// that they brought along.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let both = self.settled().into_iter().chain(other.settled());
+        Self {
+            authorities: both.collect(),
+            witnesses: None,
+        }
+    }
+
+    /// Returns the authorities, each with what its log entries and timestamps are checked under.
+    fn settled(self) -> Vec<Authority> {
+        let root = self.witnesses;
+        let settle = |mut authority: Authority| {
+            authority.witnesses = authority.witnesses.or_else(|| root.clone());
+            authority
+        };
+        self.authorities.into_iter().map(settle).collect()
+    }
+
     /// Returns the names of everyone recognised.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.authorities.iter().map(Authority::name)
@@ -298,11 +376,12 @@ impl TrustRoot {
     pub fn authenticate(&self, bundle: &Bundle) -> Result<Authenticated> {
         let envelope = bundle.envelope()?;
         let signed = Signed::statement(bundle, envelope, self.witnesses.as_deref());
-        let recognised = self.recognise(&signed)?;
+        let (recognised, also) = self.recognise(&signed)?;
         Ok(Authenticated {
             statement: Statement::parse(envelope.unverified_payload())?,
             recognised,
             format: Format::Bundle,
+            also,
         })
     }
 
@@ -314,10 +393,11 @@ impl TrustRoot {
             legacy::Kind::Attestation => self.authenticate(&bundle)?,
             legacy::Kind::Signature => {
                 let payload = layer.content();
-                let recognised = self.authenticate_blob(&bundle, Blob::Bytes(payload))?;
+                let (recognised, also) = self.recognise_blob(&bundle, Blob::Bytes(payload))?;
                 Authenticated {
                     statement: SimpleSigning::parse(payload)?.into_statement(),
                     recognised,
+                    also,
                     format: Format::Legacy,
                 }
             }
@@ -329,6 +409,15 @@ impl TrustRoot {
     /// Verifies that `bundle` vouches for `blob`: its signature is on the bytes themselves, or on a
     /// statement about their digest.
     pub fn authenticate_blob(&self, bundle: &Bundle, blob: Blob<'_>) -> Result<Recognised> {
+        let (recognised, _) = self.recognise_blob(bundle, blob)?;
+        Ok(recognised)
+    }
+
+    fn recognise_blob(
+        &self,
+        bundle: &Bundle,
+        blob: Blob<'_>,
+    ) -> Result<(Recognised, Vec<Recognised>)> {
         let digest = blob.digest();
         let mismatch = || {
             let message = format!("it is signed, but about other content than {digest}");
@@ -338,7 +427,7 @@ impl TrustRoot {
             Content::Statement(_) => {
                 let found = self.authenticate(bundle)?;
                 match found.statement.is_about(&digest) {
-                    true => Ok(found.recognised),
+                    true => Ok((found.recognised, found.also)),
                     false => Err(mismatch()),
                 }
             }
@@ -350,33 +439,47 @@ impl TrustRoot {
         }
     }
 
-    /// Returns who signed: the first authority that recognises the signature as its own. If none
-    /// does, the refusal is that of whoever came nearest, whatever their order.
-    fn recognise(&self, signed: &Signed<'_>) -> Result<Recognised> {
+    /// Returns who signed: the first authority that recognises the signature as its own, and the
+    /// others that do. If none does, the refusal is that of whoever came nearest, whatever their
+    /// order.
+    fn recognise(&self, signed: &Signed<'_>) -> Result<(Recognised, Vec<Recognised>)> {
+        let mut found = Vec::new();
         let mut nearest: Option<Error> = None;
         for authority in &self.authorities {
             match authority.recognise(signed) {
-                Ok(recognised) => return Ok(recognised),
+                Ok(recognised) => found.push(recognised),
                 Err(error) if nearest.as_ref().is_none_or(|kept| nearer(&error, kept)) => {
                     nearest = Some(error);
                 }
                 Err(_) => {}
             }
         }
-        Err(nearest.unwrap_or_else(|| {
-            Error::new(Reason::UntrustedSigner, "nobody is trusted to have signed")
-        }))
+        let mut found = found.into_iter();
+        match found.next() {
+            Some(first) => Ok((first, found.collect())),
+            None => Err(nearest.unwrap_or_else(|| {
+                Error::new(Reason::UntrustedSigner, "nobody is trusted to have signed")
+            })),
+        }
     }
 }
 
 impl Authority {
     fn recognise(&self, signed: &Signed<'_>) -> Result<Recognised> {
-        match &self.kind {
-            Kind::Key(key) => key::recognise(&self.name, key, signed),
-            Kind::Pki(pki) => pki::recognise(&self.name, pki, signed),
-            Kind::Keyless(keyless) => sigstore::recognise(&self.name, keyless, signed),
-            Kind::Certificate(certificate) => own::recognise(&self.name, certificate, signed),
-        }
+        let (signer, witnesses) = match &self.kind {
+            Kind::Key(key) => {
+                let root = self.witnesses.as_deref().or(signed.witnesses);
+                key::recognise(&self.name, key, signed, root)?
+            }
+            Kind::Pki(pki) => pki::recognise(&self.name, pki, signed)?,
+            Kind::Keyless(keyless) => sigstore::recognise(&self.name, keyless, signed)?,
+            Kind::Certificate(certificate) => own::recognise(&self.name, certificate, signed)?,
+        };
+        Ok(Recognised {
+            signer,
+            witnesses,
+            validity: self.validity,
+        })
     }
 }
 

@@ -13,6 +13,7 @@
 //! by the same code. Only [`Verification::admit`] makes a [`Verified`] from a verdict, and only a
 //! [`Verified`] artifact can be unpacked.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::digest::Digest;
@@ -20,7 +21,7 @@ use crate::error::{Error, Reason, Result};
 use crate::manifest::Document;
 use crate::model::{self, ModelFile};
 use crate::oms::{self, Contents, Coverage};
-use crate::policy::{Candidate, Policy, Verdict};
+use crate::policy::{Candidate, Finding, Policy, Subject, Verdict};
 use crate::reference::Reference;
 use crate::referrer::{self, Content, RawBundle};
 use crate::statement::Statement;
@@ -119,7 +120,11 @@ pub async fn verify(
     let listing = listing.map(|candidate| candidate.bundle).min();
     let model_signature = bundles.iter().find(|raw| Some(raw.digest()) == listing);
     let model_signature = model_signature.cloned();
-    let mut verdict = policy.judge(artifact.digest(), &candidates);
+    let judge = |candidates: &[Candidate]| {
+        let subject = subject(artifact.document(), Some(artifact.reference()));
+        policy.judge(subject, candidates)
+    };
+    let mut verdict = judge(&candidates);
     // More candidates never make a verdict worse, so that asking only now changes no decision: it
     // spares an artifact that is signed in today's form two requests.
     if !verdict.admits() {
@@ -134,7 +139,7 @@ pub async fn verify(
                 }
             }
         }
-        verdict = policy.judge(artifact.digest(), &candidates);
+        verdict = judge(&candidates);
     }
     Ok(Verification {
         model_signature,
@@ -173,9 +178,11 @@ pub fn lists_unverified(raw: &RawBundle, files: &[ModelFile]) -> Result<()> {
     Contents::read(&statement)?.compare(files).map(drop)
 }
 
-/// Judges the artifact whose manifest is `artifact` by `bundles` alone: steps 4 and 5.
+/// Judges the artifact whose manifest is `artifact`, asked for as `reference` if it has a name, by
+/// `bundles` alone: steps 4 and 5.
 pub fn judge(
     artifact: &RawDocument,
+    reference: Option<&Reference>,
     bundles: &[RawBundle],
     trust: &TrustRoot,
     policy: &Policy,
@@ -185,7 +192,12 @@ pub fn judge(
     let candidates: Vec<_> = candidates
         .map(|raw| candidate(raw, trust, files.as_deref()))
         .collect();
-    policy.judge(artifact.digest(), &candidates)
+    policy.judge(subject(artifact, reference), &candidates)
+}
+
+/// Returns what a policy is to judge.
+fn subject<'a>(document: &'a RawDocument, reference: Option<&'a Reference>) -> Subject<'a> {
+    Subject::new(document.digest(), document.document(), reference)
 }
 
 /// Returns the files of the model that an artifact is; nothing if it is none.
@@ -311,53 +323,94 @@ pub(crate) fn admitted<T>(
 
 /// Says in one error why `verdict` does not admit `what`; nothing if it does.
 pub fn refusal(verdict: &Verdict, what: impl fmt::Display) -> Option<Error> {
-    let (finding, reason) = match verdict.first_unmet() {
-        Some(unmet) => unmet,
-        None if verdict.admits() => return None,
-        None => return Some(Error::new(Reason::SignatureMissing, "nothing was required")),
+    if verdict.admits() {
+        return None;
+    }
+    if let Some(objection) = verdict.objections.first() {
+        let message = format!("`{what}` may not be used: {}", objection.message);
+        return Some(Error::new(objection.reason, message).hint(advice(objection.reason, &what)));
+    }
+    let Some((finding, reason)) = verdict.first_unmet() else {
+        return Some(Error::new(Reason::SignatureMissing, "nothing was required"));
     };
-    let near = finding
-        .refused
-        .iter()
-        .find(|refusal| refusal.reason == reason);
-    let detail = match near {
-        Some(refusal) => refusal.message.clone(),
-        None if finding.refused.is_empty() => "nothing is attached to it".to_owned(),
-        None => "what is attached to it states other things".to_owned(),
-    };
-    let requirement = &finding.requirement;
-    let error = Error::new(
-        reason,
-        format!("`{what}` has no trusted {requirement}: {detail}"),
+    let message = format!(
+        "`{what}` has {}: {}",
+        lack(finding),
+        detail(finding, reason)
     );
-    Some(
-        error.hint(match reason {
-            Reason::SignatureMissing => {
-                format!("have its publisher sign it: `modelctl sign {what} --key …`")
-            }
-            Reason::AttestationMissing => {
-                format!("see what is attached: `modelctl tree {what}`")
-            }
-            Reason::UntrustedSigner => {
-                "check that `--key` or `--ca-roots` is the publisher's; `modelctl tree` shows who \
-                 signed"
-                    .to_owned()
-            }
-            Reason::CertificateExpired => {
-                "have it signed anew; a timestamp in it proves an earlier time, under \
-                 `--timestamp-certificate-chain`"
-                    .to_owned()
-            }
-            Reason::RevocationUnknown => {
-                "name the newest list of each authority below the root: `--crl FILE`".to_owned()
-            }
-            Reason::IdentityMismatch | Reason::IssuerMismatch | Reason::ClaimMismatch => {
-                "check that this is whom you trust; if so, name the identity and issuer as they are"
-                    .to_owned()
-            }
-            _ => "do not use it; ask its publisher, and whoever runs the registry".to_owned(),
-        }),
-    )
+    Some(Error::new(reason, message).hint(advice(reason, &what)))
+}
+
+/// Says what an unmet requirement lacks.
+fn lack(finding: &Finding) -> String {
+    let requirement = &finding.requirement;
+    match (finding.signers, finding.threshold) {
+        (0, 1) => format!("no trusted {requirement}"),
+        (found, wanted) => format!("{found} of {wanted} trusted signers of a {requirement}"),
+    }
+}
+
+/// Says what came nearest to meeting a requirement.
+fn detail(finding: &Finding, reason: Reason) -> String {
+    let mut refused = finding.refused.iter();
+    if let Some(near) = refused.find(|refusal| refusal.reason == reason) {
+        return near.message.clone();
+    }
+    if reason == Reason::TooFewSigners {
+        let signed: BTreeSet<_> = finding
+            .met_by
+            .iter()
+            .map(|e| e.signer.authority())
+            .collect();
+        let signed: Vec<_> = signed.into_iter().collect();
+        let asked = finding.authorities.join(", ");
+        return format!("{} signed, of {asked}", signed.join(", "));
+    }
+    match finding.refused.is_empty() {
+        true => "nothing is attached to it".to_owned(),
+        false => "what is attached to it states other things".to_owned(),
+    }
+}
+
+/// Returns what to do about a refusal.
+fn advice(reason: Reason, what: &dyn fmt::Display) -> String {
+    let text = match reason {
+        Reason::SignatureMissing => {
+            return format!("have its publisher sign it: `modelctl sign {what} --key …`");
+        }
+        Reason::AttestationMissing => {
+            return format!("see what is attached: `modelctl tree {what}`");
+        }
+        Reason::TooFewSigners | Reason::ConstraintUnmet => {
+            return format!("see each requirement: `modelctl policy explain {what}`");
+        }
+        Reason::UntrustedSigner => {
+            "check that `--key` or `--ca-roots` is the publisher's; `modelctl tree` shows who signed"
+        }
+        Reason::CertificateExpired => {
+            "have it signed anew; a timestamp in it proves an earlier time, under \
+             `--timestamp-certificate-chain`"
+        }
+        Reason::RevocationUnknown => {
+            "name the newest list of each authority below the root: `--crl FILE`"
+        }
+        Reason::IdentityMismatch | Reason::IssuerMismatch | Reason::ClaimMismatch => {
+            "check that this is whom you trust; if so, name the identity and issuer as they are"
+        }
+        Reason::NameMismatch => {
+            "it may have been moved there; if that is meant (a mirror), say so in the policy's \
+             `remap`, or have it signed there"
+        }
+        Reason::SignatureTooYoung => "wait; the policy's `min_signature_age` says how long",
+        Reason::SignatureTooOld | Reason::OutsideValidity => "have it signed anew",
+        Reason::TimeUnproven => "have it signed with a transparency log or a timestamp authority",
+        Reason::Downgrade => {
+            "if the older one is meant, pull it by its digest, or into another directory"
+        }
+        Reason::RevocationsUnavailable => "get the newest list from whoever publishes it",
+        _ => "do not use it; ask its publisher, and whoever runs the registry",
+    };
+    text.to_owned()
 }
 
 /// A value that a policy admitted, or that someone chose to use without one.

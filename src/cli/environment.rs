@@ -90,6 +90,22 @@ pub(super) fn hosts_directory() -> Option<PathBuf> {
     Some(configs.join("modelctl/certs.d")).filter(|path| path.is_dir())
 }
 
+/// Returns the user's own policy file, whether or not it is there.
+pub(super) fn policy_file() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let configs = named.filter(|path| path.is_absolute());
+    let configs = configs.or_else(|| Some(std::env::home_dir()?.join(".config")))?;
+    Some(configs.join("modelctl/policy.toml"))
+}
+
+/// Returns the directory for what should outlive a restart, and is not to be copied elsewhere.
+pub(super) fn state_directory() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let states = named.filter(|path| path.is_absolute());
+    let states = states.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
+    Some(states.join("modelctl"))
+}
+
 /// Returns what the system that started this job says of itself: by the closed list of variables
 /// that may enter a statement, and no other.
 pub(super) fn training() -> BTreeMap<String, String> {

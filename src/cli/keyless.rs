@@ -1,5 +1,6 @@
 //! Keyless identities: who is trusted by name, and under which Sigstore instance.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
@@ -163,13 +164,7 @@ impl KeylessArgs {
 impl InstanceArgs {
     /// Reads the instance's file, if one is named.
     fn named(&self) -> Result<Option<Arc<SigstoreRoot>>> {
-        let Some(file) = &self.trusted_root else {
-            return Ok(None);
-        };
-        let bytes = read(file, limits::TRUSTED_ROOT).map_err(|error| {
-            Error::new(Reason::TrustRootInvalid, "the trusted root cannot be read").because(error)
-        })?;
-        Ok(Some(Arc::new(SigstoreRoot::from_json(&bytes, file)?)))
+        self.trusted_root.as_ref().map(trusted_root).transpose()
     }
 
     /// Returns the root of the public instance, or of the repository that is named, as fresh as it
@@ -181,18 +176,33 @@ impl InstanceArgs {
             }
             _ => Repository::public_good(),
         };
-        let settings = Settings {
-            repository,
-            cache: environment::cache_directory().map(|caches| caches.join("sigstore")),
-            stale_after: None,
-            now: Timestamp::now(),
-        };
-        let fetched = fetch(&settings).await?;
-        if let Some(note) = note(&fetched) {
-            terminal.say(&note);
-        }
-        Ok(fetched.root)
+        fetched(repository, terminal).await
     }
+}
+
+/// Reads a `trusted_root.json`.
+pub(super) fn trusted_root(file: impl AsRef<Path>) -> Result<Arc<SigstoreRoot>> {
+    let file = file.as_ref();
+    let bytes = read(file, limits::TRUSTED_ROOT).map_err(|error| {
+        Error::new(Reason::TrustRootInvalid, "the trusted root cannot be read").because(error)
+    })?;
+    let name = file.display().to_string();
+    Ok(Arc::new(SigstoreRoot::from_json(&bytes, &name)?))
+}
+
+/// Returns the root that a TUF repository has, as fresh as it is to be had.
+pub(super) async fn fetched(repository: Repository, terminal: &Terminal) -> Result<SigstoreRoot> {
+    let settings = Settings {
+        repository,
+        cache: environment::cache_directory().map(|caches| caches.join("sigstore")),
+        stale_after: None,
+        now: Timestamp::now(),
+    };
+    let fetched = fetch(&settings).await?;
+    if let Some(note) = note(&fetched) {
+        terminal.say(&note);
+    }
+    Ok(fetched.root)
 }
 
 /// Says how old the root is, if it should be newer.

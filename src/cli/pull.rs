@@ -1,12 +1,14 @@
 //! `modelctl pull`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use modelctl::content::Objection;
 use modelctl::download::Retry;
 use modelctl::error::{Error, Reason};
+use modelctl::installed::Installed;
+use modelctl::policy::Pins;
 use modelctl::reference::Reference;
 use modelctl::referrer::RawBundle;
 use modelctl::selection::Selection;
@@ -20,12 +22,16 @@ use serde_json::Value;
 use super::cache::PullCacheArgs;
 use super::content::{self, ContentArgs};
 use super::parse;
+use super::policy::{Applied, Asked, PolicyArgs, Ruling};
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
 use super::trust::{TrustArgs, explain};
 
 /// Pull a model into a directory, verified before the first weight byte is fetched.
+///
+/// Who must have signed is said by flags and by policy files, which apply to what they cover even
+/// without `--verify`.
 ///
 /// DIR defaults to the repository's last component. Its path is printed on stdout, so that
 /// `vllm serve "$(modelctl pull REF --verify --key release.pub)"` works. The directory appears only
@@ -41,6 +47,7 @@ use super::trust::{TrustArgs, explain};
       --certificate-oidc-issuer https://token.actions.githubusercontent.com
   modelctl pull localhost:5000/bert:v1 ./configs --include '*.json'
   modelctl pull localhost:5000/old:v1 --allow-format torch-zip
+  modelctl pull registry.example.com/acme/bert:v1 --verify --policy policy.toml
   modelctl pull localhost:5000/bert:v1 /mnt/scratch/bert --io direct
   modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub \\
       --hosts-dir /etc/containerd/certs.d
@@ -77,6 +84,8 @@ pub(super) struct PullArgs {
     content: ContentArgs,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
@@ -120,14 +129,13 @@ struct Pulled {
     verified: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<Applied>,
     #[serde(flatten)]
     verdict: Value,
 }
 
 pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, Failure> {
-    if args.verify && args.trust.is_empty() {
-        return Err(TrustArgs::nobody().into());
-    }
     if !args.verify && args.trust.is_given() {
         return Err(Error::new(
             Reason::Usage,
@@ -139,7 +147,13 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     let directory = directory(&args)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let store = stores.read(args.reference.location())?;
-    let artifact = admit(&*store, &args, terminal).await?;
+    let asked = Asked {
+        location: args.reference.location(),
+        verify: args.verify,
+        pins: pins(&args, &directory),
+    };
+    let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
+    let (artifact, applied) = admit(&*store, &args.reference, ruling.await?, terminal).await?;
     let signature = model_signature(&*store, &artifact, &args).await?;
     let options = PullOptions {
         selection: Selection {
@@ -204,6 +218,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         content: pulled.content,
         verified,
         unverified,
+        policy: applied,
         verdict,
     };
     let sources = stores.sources();
@@ -261,30 +276,56 @@ fn directory(args: &PullArgs) -> Result<PathBuf, Error> {
     })
 }
 
+/// Returns what is installed already and would be replaced: what was accepted before.
+fn pins(args: &PullArgs, directory: &Path) -> Pins {
+    let installed = args
+        .force
+        .then(|| Installed::open(directory).ok())
+        .flatten();
+    installed.iter().map(Installed::pin).collect()
+}
+
 /// Resolves the artifact once and decides whether it may be fetched.
 async fn admit(
     store: &dyn Store,
-    args: &PullArgs,
+    reference: &Reference,
+    ruling: Ruling,
     terminal: &Terminal,
-) -> Result<Verified<Artifact>, Failure> {
-    if !args.verify {
-        let artifact = Artifact::resolve(store, &args.reference).await?;
-        let why = "`--verify` was not asked for";
-        terminal.say(&format!("UNVERIFIED: {why}; anyone may have made this"));
-        return Ok(Verified::unchecked(artifact, why));
-    }
-    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
-    let artifact = Artifact::resolve(store, &args.reference).await?;
-    let verification = verify(store, artifact, &trust, &policy).await?;
+) -> Result<(Verified<Artifact>, Option<Applied>), Failure> {
+    let (basis, enforced) = match ruling {
+        Ruling::Enforce(basis) => (basis, true),
+        Ruling::Warn(basis) => (basis, false),
+        Ruling::Unchecked(why) => {
+            let artifact = Artifact::resolve(store, reference).await?;
+            terminal.say(&printable(&format!(
+                "UNVERIFIED: {why}; anyone may have made this"
+            )));
+            return Ok((Verified::unchecked(artifact, why), None));
+        }
+    };
+    let artifact = Artifact::resolve(store, reference).await?;
+    let verification = verify(store, artifact, &basis.trust, &basis.policy).await?;
     let lines = explain(verification.verdict());
     let json = serde_json::json!({
         "verified": false,
         "reference": verification.artifact().pinned().to_string(),
         "digest": verification.artifact().digest().to_string(),
+        "policy": basis.applied,
         "findings": verification.verdict().findings,
+        "objections": verification.verdict().objections,
     });
-    let admitted = verification.admit();
-    let artifact = admitted.map_err(|e| Failure::from(e).with(&json).details(lines.clone()))?;
+    if enforced {
+        let admitted = verification.admit();
+        let artifact = admitted.map_err(|e| Failure::from(e).with(&json).details(lines.clone()))?;
+        lines.iter().for_each(|line| terminal.say(&printable(line)));
+        return Ok((artifact, basis.applied));
+    }
+    let artifact = verification.artifact().clone();
     lines.iter().for_each(|line| terminal.say(&printable(line)));
-    Ok(artifact)
+    let why = match verification.admit() {
+        Ok(_) => "the policy only warns, and would have admitted it".to_owned(),
+        Err(error) => format!("the policy only warns: {error}"),
+    };
+    terminal.say(&printable(&format!("UNVERIFIED: {why}")));
+    Ok((Verified::unchecked(artifact, why), basis.applied))
 }

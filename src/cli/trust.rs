@@ -1,7 +1,7 @@
 //! Trust flags: who is trusted, and what must be attached.
 
 mod identity;
-mod pki;
+pub(super) mod pki;
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::oms;
-use modelctl::policy::{Policy, Requirement, Verdict};
+use modelctl::policy::{Finding, Policy, Requirement, Rule, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::trust::{Authority, Format, TrustRoot};
 
@@ -125,12 +125,25 @@ impl TrustArgs {
 
     /// Returns what must be attached: a signature, and each required attestation.
     pub(super) fn policy(&self) -> Result<Policy> {
+        Policy::new(self.requirements())
+    }
+
+    /// Returns the same, by one of those who are called one of `names`.
+    pub(super) fn policy_of<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<Policy> {
+        let names: Vec<_> = names.collect();
+        let rules = self
+            .requirements()
+            .map(|requirement| Rule::new(requirement).by(names.iter().copied(), 1));
+        Policy::of_rules(rules.collect::<Result<Vec<_>>>()?)
+    }
+
+    fn requirements(&self) -> impl Iterator<Item = Requirement> {
         let signature = match self.accept_oms {
             true => Requirement::AnySignature,
             false => Requirement::Signature,
         };
         let required = self.require.iter().map(|required| required.0.clone());
-        Policy::new(std::iter::once(signature).chain(required))
+        std::iter::once(signature).chain(required)
     }
 
     /// Says what to do when `--verify` was asked for and nobody is named.
@@ -141,7 +154,8 @@ impl TrustArgs {
         )
         .hint(
             "name who is trusted: `--key release.pub`, `--certificate-identity` with \
-             `--certificate-oidc-issuer`, or `--ca-roots root.pem` with `--certificate-identity`",
+             `--certificate-oidc-issuer`, or `--ca-roots root.pem` with `--certificate-identity`; \
+             or write a policy: `modelctl policy init`",
         )
     }
 }
@@ -168,12 +182,7 @@ impl FromStr for Required {
 pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
     let mut lines = Vec::new();
     for finding in &verdict.findings {
-        let mark = if finding.reason.is_none() {
-            "ok "
-        } else {
-            "no "
-        };
-        lines.push(format!("{mark} {}", finding.requirement));
+        lines.push(heading(finding));
         for evidence in &finding.met_by {
             let form = match evidence.format {
                 Format::Legacy => ", in cosign's older form",
@@ -200,5 +209,25 @@ pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
             }));
         }
     }
+    let objections = verdict.objections.iter();
+    lines.extend(objections.map(|o| format!("no  {} ({})", o.message, o.reason.code())));
     lines
+}
+
+/// Returns a requirement with whether it is met, and by whom it must be if not by anyone.
+fn heading(finding: &Finding) -> String {
+    let mark = match finding.reason {
+        None => "ok ",
+        Some(_) => "no ",
+    };
+    let whose = match (finding.authorities.as_slice(), finding.threshold) {
+        ([], _) => String::new(),
+        ([one], _) => format!(" by {one}"),
+        (several, threshold) => format!(
+            " by {threshold} of {} ({} found)",
+            several.join(", "),
+            finding.signers
+        ),
+    };
+    format!("{mark} {}{whose}", finding.requirement)
 }

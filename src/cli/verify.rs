@@ -6,14 +6,15 @@ use clap::Args;
 use modelctl::error::{Error, Reason};
 use modelctl::installed::{Depth, Installed};
 use modelctl::model_signature::{self, Unsigned, VerifyOptions};
-use modelctl::policy::{Policy, Requirement, Verdict};
-use modelctl::reference::Reference;
+use modelctl::policy::{Pins, Policy, Requirement, Verdict};
+use modelctl::reference::{Location, Reference};
 use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
 use super::files::FilesArgs;
+use super::policy::{Applied, Asked, Basis, PolicyArgs, Ruling};
 use super::report::{Failure, Report, count, size};
-use super::stores::{MirrorArgs, RegistryArgs};
+use super::stores::{MirrorArgs, RegistryArgs, Stores};
 use super::terminal::Terminal;
 use super::trust::{TrustArgs, explain};
 
@@ -30,6 +31,7 @@ use super::trust::{TrustArgs, explain};
   modelctl verify registry.example.com/acme/bert:v1 --key a.pub --key b.pub \\
       --require slsaprovenance1
   modelctl verify ./bert --key cosign.pub --deep
+  modelctl verify registry.example.com/acme/bert:v1 --policy policy.toml
   modelctl verify registry.example.com/acme/bert:v1 --ca-roots root.pem \\
       --ca-intermediates intermediate.pem --certificate-identity release@acme.example
   modelctl verify ./bert --signature ./bert/model.sig --key release.pub
@@ -50,6 +52,8 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
     mirrors: MirrorArgs,
@@ -60,8 +64,34 @@ struct Verified<'a> {
     verified: bool,
     reference: String,
     digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a Applied>,
     #[serde(flatten)]
     verdict: &'a Verdict,
+}
+
+impl VerifyArgs {
+    /// Returns by what an artifact at `location` is judged.
+    async fn basis(
+        &self,
+        location: &Location,
+        stores: &Stores,
+        terminal: &Terminal,
+    ) -> Result<Basis, Error> {
+        let asked = Asked {
+            location,
+            verify: true,
+            pins: Pins::default(),
+        };
+        match self
+            .policy
+            .ruling(&self.trust, asked, stores, terminal)
+            .await?
+        {
+            Ruling::Enforce(basis) | Ruling::Warn(basis) => Ok(basis),
+            Ruling::Unchecked(_) => Err(TrustArgs::nobody()),
+        }
+    }
 }
 
 pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report, Failure> {
@@ -85,17 +115,18 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
         );
     }
     let reference: Reference = args.target.parse()?;
-    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let basis = args.basis(reference.location(), &stores, terminal).await?;
     let store = stores.read(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
-    let verification = verify(&*store, artifact, &trust, &policy).await?;
+    let verification = verify(&*store, artifact, &basis.trust, &basis.policy).await?;
     let pinned = verification.artifact().pinned();
     let lines = explain(verification.verdict());
     let data = Verified {
         verified: verification.verdict().admits(),
         reference: pinned.to_string(),
         digest: verification.artifact().digest().to_string(),
+        policy: basis.applied.as_ref(),
         verdict: verification.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
@@ -183,6 +214,8 @@ struct VerifiedDirectory<'a> {
     files: usize,
     left_behind: usize,
     hashed_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a Applied>,
     #[serde(flatten)]
     verdict: &'a Verdict,
 }
@@ -194,11 +227,13 @@ async fn verify_directory(
     args: &VerifyArgs,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
-    let (trust, policy) = (args.trust.root(terminal).await?, args.trust.policy()?);
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
     let installed = Installed::open(directory)?;
     let reference = installed.reference().to_string();
-    let verdict = installed.judge(&trust, &policy);
+    let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
+    let location = installed.reference().location();
+    let basis = args.basis(location, &stores, terminal).await?;
+    let verdict = installed.judge(&basis.trust, &basis.policy);
     let lines = explain(&verdict);
     let mut data = VerifiedDirectory {
         verified: false,
@@ -208,6 +243,7 @@ async fn verify_directory(
         files: 0,
         left_behind: 0,
         hashed_bytes: 0,
+        policy: basis.applied.as_ref(),
         verdict: &verdict,
     };
     if let Some(error) = modelctl::verify::refusal(&verdict, installed.reference()) {

@@ -23,7 +23,13 @@ pub struct RequiredSignature {
 
 impl Gate for RequiredSignature {
     fn admit(&self, packed: &Packed) -> Result<()> {
-        let verdict = judge(&packed.document, &self.bundles, &self.trust, &self.policy);
+        let verdict = judge(
+            &packed.document,
+            None,
+            &self.bundles,
+            &self.trust,
+            &self.policy,
+        );
         match refusal(&verdict, &self.model) {
             None => Ok(()),
             Some(error) if error.reason() == Reason::SignatureMissing => {

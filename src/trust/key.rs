@@ -3,11 +3,17 @@
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::trust::signed::Signed;
-use crate::trust::{Recognised, SignerIdentity};
+use crate::trust::sigstore::SigstoreRoot;
+use crate::trust::{SignerIdentity, Witness};
 
 /// Recognises a signature by the holder of `key`, called `name`. A key needs no log and no
-/// timestamp, but where they can be checked they must be right.
-pub(super) fn recognise(name: &str, key: &PublicKey, signed: &Signed<'_>) -> Result<Recognised> {
+/// timestamp, but where they can be checked, under `root`, they must be right.
+pub(super) fn recognise(
+    name: &str,
+    key: &PublicKey,
+    signed: &Signed<'_>,
+    root: Option<&SigstoreRoot>,
+) -> Result<(SignerIdentity, Vec<Witness>)> {
     let material = signed.material;
     if material.signing_certificate().is_some() {
         return Err(Error::new(
@@ -19,7 +25,7 @@ pub(super) fn recognise(name: &str, key: &PublicKey, signed: &Signed<'_>) -> Res
         let hint = material.public_key.as_ref().map(|key| key.hint.as_str());
         return Err(refusal(name, key, hint.unwrap_or_default()));
     }
-    let witnesses = match signed.witnesses {
+    let witnesses = match root {
         Some(root) => root.witnesses_of_key(key, signed)?,
         None => Vec::new(),
     };
@@ -28,7 +34,7 @@ pub(super) fn recognise(name: &str, key: &PublicKey, signed: &Signed<'_>) -> Res
         algorithm: key.algorithm().to_string(),
         fingerprint: key.fingerprint(),
     };
-    Ok(Recognised { signer, witnesses })
+    Ok((signer, witnesses))
 }
 
 /// Says why `key` did not verify a signature whose bundle has `hint`.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::trust::signed::Signed;
-use crate::trust::{Recognised, SignerIdentity};
+use crate::trust::{SignerIdentity, Witness};
 
 /// A certificate that its owner knows to be its own.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub(super) fn recognise(
     name: &str,
     own: &OwnCertificate,
     signed: &Signed<'_>,
-) -> Result<Recognised> {
+) -> Result<(SignerIdentity, Vec<Witness>)> {
     let certificate = signed.material.signing_certificate();
     if certificate.is_none_or(|certificate| certificate.raw_bytes != own.der) {
         let message = "it was not signed with this certificate";
@@ -43,8 +43,5 @@ pub(super) fn recognise(
         issuer: own.issuer.clone(),
         claims: BTreeMap::new(),
     };
-    Ok(Recognised {
-        signer,
-        witnesses: Vec::new(),
-    })
+    Ok((signer, Vec::new()))
 }

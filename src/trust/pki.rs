@@ -19,7 +19,7 @@ use crate::error::{Error, Reason, Result};
 use crate::identity::Match;
 use crate::limits;
 use crate::trust::signed::Signed;
-use crate::trust::{Recognised, SignerIdentity, Witness};
+use crate::trust::{SignerIdentity, Witness};
 
 pub use timestamp::TimestampAuthority;
 
@@ -211,7 +211,11 @@ fn check_authority(root: &Certificate) -> Result<()> {
 }
 
 /// Recognises a signature by the holder of a certificate that `pki`, called `name`, trusts.
-pub(super) fn recognise(name: &str, pki: &Pki, signed: &Signed<'_>) -> Result<Recognised> {
+pub(super) fn recognise(
+    name: &str,
+    pki: &Pki,
+    signed: &Signed<'_>,
+) -> Result<(SignerIdentity, Vec<Witness>)> {
     let presented = presented(signed.material)?;
     let (leaf, others) = presented
         .split_first()
@@ -243,7 +247,7 @@ pub(super) fn recognise(name: &str, pki: &Pki, signed: &Signed<'_>) -> Result<Re
     };
     let witness = |(authority, time)| Witness::Timestamp { authority, time };
     let witnesses = proven.into_iter().map(witness).collect();
-    Ok(Recognised { signer, witnesses })
+    Ok((signer, witnesses))
 }
 
 /// Reads the certificates in a bundle, the signer's first. They are counted before they are read.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Reason, Result};
 use crate::trust::signed::Signed;
-use crate::trust::{Recognised, SignerIdentity};
+use crate::trust::{SignerIdentity, Witness};
 
 /// Whose keyless signatures are recognised, under which instance.
 #[derive(Debug, Clone)]
@@ -38,7 +38,11 @@ pub struct Keyless {
 }
 
 /// Recognises a signature by `keyless`, called `name`.
-pub(super) fn recognise(name: &str, keyless: &Keyless, signed: &Signed<'_>) -> Result<Recognised> {
+pub(super) fn recognise(
+    name: &str,
+    keyless: &Keyless,
+    signed: &Signed<'_>,
+) -> Result<(SignerIdentity, Vec<Witness>)> {
     let Some(certificate) = signed.material.signing_certificate() else {
         let message = "it was signed with a key, and not by a trusted identity";
         return Err(Error::new(Reason::UntrustedSigner, message));
@@ -53,5 +57,5 @@ pub(super) fn recognise(name: &str, keyless: &Keyless, signed: &Signed<'_>) -> R
         issuer: holder.issuer,
         claims: holder.claims,
     };
-    Ok(Recognised { signer, witnesses })
+    Ok((signer, witnesses))
 }

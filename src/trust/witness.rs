@@ -30,6 +30,16 @@ pub enum Witness {
     },
 }
 
+impl Witness {
+    /// Returns when the signature was seen, where that is proven.
+    pub fn time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Log { time, .. } => *time,
+            Self::Timestamp { time, .. } => Some(*time),
+        }
+    }
+}
+
 /// How an entry's place in a log was proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

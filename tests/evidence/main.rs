@@ -10,6 +10,8 @@ mod conformance;
 #[cfg(test)]
 mod cosign;
 #[cfg(test)]
+mod goldens;
+#[cfg(test)]
 mod keyless;
 mod pki;
 #[cfg(test)]

@@ -271,6 +271,8 @@ fn what_counts_is_told_once_and_what_does_not_with_its_reason() {
         json,
         json!({"findings": [{
             "requirement": {"kind": "attestation", "predicateType": PROVENANCE},
+            "threshold": 1,
+            "signers": 0,
             "metBy": [],
             "refused": [{
                 "bundle": Signature.candidate().bundle,

@@ -71,8 +71,8 @@ impl PkiArgs {
         };
         let pki = pki
             .and_intermediates(intermediates)
-            .and_timestamping(self.timestamping()?)
-            .and_revocations(self.revocations()?);
+            .and_timestamping(timestamping(&self.timestamp_certificate_chain)?)
+            .and_revocations(revocations(&self.crl)?);
         Ok(Authority::pki(name.display().to_string(), pki))
     }
 
@@ -125,25 +125,29 @@ impl PkiArgs {
             certificates: leaf.map(Certificate::fingerprint).into_iter().collect(),
         })
     }
-
-    fn timestamping(&self) -> Result<Vec<TimestampAuthority>> {
-        let files = self.timestamp_certificate_chain.iter();
-        let authority = |file: &PathBuf| {
-            TimestampAuthority::from_chain(all(file)?)
-                .map_err(|error| error.at(format_args!("`{}`", file.display())))
-        };
-        files.map(authority).collect()
-    }
-
-    fn revocations(&self) -> Result<Vec<RevocationList>> {
-        concat(&self.crl, |file| {
-            let bytes = read(file, limits::REVOCATION_LIST)?;
-            RevocationList::all_from_file(&bytes, &file.display().to_string())
-        })
-    }
 }
 
-fn concat<T>(files: &[PathBuf], read: impl Fn(&Path) -> Result<Vec<T>>) -> Result<Vec<T>> {
+/// Reads the chains of authorities whose timestamps are believed, one in each file.
+pub(in super::super) fn timestamping(files: &[PathBuf]) -> Result<Vec<TimestampAuthority>> {
+    let authority = |file: &PathBuf| {
+        TimestampAuthority::from_chain(all(file)?)
+            .map_err(|error| error.at(format_args!("`{}`", file.display())))
+    };
+    files.iter().map(authority).collect()
+}
+
+/// Reads lists of revoked certificates.
+pub(in super::super) fn revocations(files: &[PathBuf]) -> Result<Vec<RevocationList>> {
+    concat(files, |file| {
+        let bytes = read(file, limits::REVOCATION_LIST)?;
+        RevocationList::all_from_file(&bytes, &file.display().to_string())
+    })
+}
+
+pub(in super::super) fn concat<T>(
+    files: &[PathBuf],
+    read: impl Fn(&Path) -> Result<Vec<T>>,
+) -> Result<Vec<T>> {
     let mut all = Vec::new();
     for file in files {
         all.extend(read(file)?);
@@ -153,7 +157,7 @@ fn concat<T>(files: &[PathBuf], read: impl Fn(&Path) -> Result<Vec<T>>) -> Resul
 
 /// Reads a file of certificates, or those of a directory in which an organisation keeps whom it
 /// trusts.
-fn trusted(path: &Path) -> Result<Vec<Certificate>> {
+pub(in super::super) fn trusted(path: &Path) -> Result<Vec<Certificate>> {
     if !path.is_dir() {
         return all(path);
     }

@@ -75,6 +75,11 @@ claims! {
 }
 
 impl Claim {
+    /// Returns the claim with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|claim| claim.name() == name)
+    }
+
     /// Whether the value stands in its extension as it is, and not in DER: Fulcio's first seven do.
     pub(super) fn is_bare(self) -> bool {
         self.number() < 8

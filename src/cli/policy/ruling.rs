@@ -1,0 +1,182 @@
+//! By what an artifact is judged: flags, a policy file, both, or nothing.
+
+use jiff::Timestamp;
+use modelctl::digest::Digest;
+use modelctl::error::{Error, Reason, Result};
+use modelctl::policy::file::{Mode, PolicyFile, ScopedPolicy, Uncovered};
+use modelctl::policy::{Circumstances, Pins, Policy};
+use modelctl::reference::Location;
+use modelctl::trust::TrustRoot;
+use serde::Serialize;
+
+use super::super::stores::Stores;
+use super::super::terminal::Terminal;
+use super::super::trust::TrustArgs;
+use super::place::PolicyArgs;
+use super::{revocations, roots};
+
+/// What becomes of an artifact.
+pub(in super::super) enum Ruling {
+    /// It is used only if it is admitted.
+    Enforce(Basis),
+    /// It is judged, and used all the same.
+    Warn(Basis),
+    /// It is used unverified; why.
+    Unchecked(String),
+}
+
+/// Who is trusted, and what for.
+pub(in super::super) struct Basis {
+    pub(in super::super) trust: TrustRoot,
+    pub(in super::super) policy: Policy,
+    /// The policy file that it comes from, or that flags add to.
+    pub(in super::super) applied: Option<Applied>,
+}
+
+/// Which policy of which file was applied, in JSON.
+#[derive(Debug, Clone, Serialize)]
+pub(in super::super) struct Applied {
+    file: String,
+    digest: Digest,
+    pub(in super::super) name: String,
+    mode: Mode,
+}
+
+impl std::fmt::Display for Applied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the policy `{}` of `{}` asks for:", self.name, self.file)
+    }
+}
+
+/// What is asked of a policy.
+pub(in super::super) struct Asked<'a> {
+    /// Where the artifact is.
+    pub(in super::super) location: &'a Location,
+    /// Whether nothing but a verified artifact will do.
+    pub(in super::super) verify: bool,
+    /// What was accepted before.
+    pub(in super::super) pins: Pins,
+}
+
+impl PolicyArgs {
+    /// Returns by what an artifact is judged. Trust flags never loosen a policy file: both have to
+    /// admit.
+    pub(in super::super) async fn ruling(
+        &self,
+        trust: &TrustArgs,
+        asked: Asked<'_>,
+        stores: &Stores,
+        terminal: &Terminal,
+    ) -> Result<Ruling> {
+        let Some(file) = self.file()? else {
+            return match asked.verify {
+                true => flags(trust, asked.pins, terminal)
+                    .await
+                    .map(Ruling::Enforce),
+                false => Ok(Ruling::Unchecked("`--verify` was not asked for".to_owned())),
+            };
+        };
+        let Some(scoped) = file.covering(asked.location) else {
+            return uncovered(&file, trust, asked, terminal).await;
+        };
+        match scoped.mode {
+            Mode::Warn if asked.verify && trust.is_empty() => Err(only_warns(scoped)),
+            Mode::Warn if asked.verify => flags(trust, asked.pins, terminal)
+                .await
+                .map(Ruling::Enforce),
+            Mode::Warn => {
+                let basis = covered(&file, scoped, None, asked.pins, stores, terminal);
+                basis.await.map(Ruling::Warn)
+            }
+            Mode::Enforce => {
+                let more = (!trust.is_empty()).then_some(trust);
+                let basis = covered(&file, scoped, more, asked.pins, stores, terminal);
+                basis.await.map(Ruling::Enforce)
+            }
+        }
+    }
+}
+
+/// Returns what flags alone ask for.
+async fn flags(trust: &TrustArgs, pins: Pins, terminal: &Terminal) -> Result<Basis> {
+    let circumstances = Circumstances {
+        now: Some(Timestamp::now()),
+        pins,
+        revocations: None,
+    };
+    Ok(Basis {
+        trust: trust.root(terminal).await?,
+        policy: trust.policy()?.under(circumstances),
+        applied: None,
+    })
+}
+
+/// Returns what a policy of a file asks for, and flags besides.
+async fn covered(
+    file: &PolicyFile,
+    scoped: &ScopedPolicy,
+    flags: Option<&TrustArgs>,
+    pins: Pins,
+    stores: &Stores,
+    terminal: &Terminal,
+) -> Result<Basis> {
+    let mut trust = roots::root(file, &scoped.authorities(), terminal).await?;
+    let mut policy = scoped.policy.clone();
+    if let Some(flags) = flags {
+        let own = flags.root(terminal).await?;
+        if let Some(name) = own
+            .names()
+            .find(|name| file.authorities.contains_key(*name))
+        {
+            let message = format!("`{name}` is also the name of an authority of the policy");
+            return Err(Error::new(Reason::Usage, message)
+                .hint(format!("write it differently: `./{name}`")));
+        }
+        policy = policy.and(flags.policy_of(own.names())?);
+        trust = trust.and(own);
+    }
+    let circumstances = Circumstances {
+        now: Some(Timestamp::now()),
+        pins,
+        revocations: revocations::load(file, stores, terminal).await?,
+    };
+    Ok(Basis {
+        trust,
+        policy: policy.under(circumstances),
+        applied: Some(Applied {
+            file: file.path.display().to_string(),
+            digest: file.digest,
+            name: scoped.name.clone(),
+            mode: scoped.mode,
+        }),
+    })
+}
+
+async fn uncovered(
+    file: &PolicyFile,
+    trust: &TrustArgs,
+    asked: Asked<'_>,
+    terminal: &Terminal,
+) -> Result<Ruling> {
+    let place = file.path.display();
+    let why = format!("no policy in `{place}` covers `{}`", asked.location);
+    match file.default {
+        Uncovered::Deny => Err(Error::new(Reason::NoPolicy, why).hint(
+            "add a policy with a scope for it, or name another file with `--policy`; flags do not \
+             loosen a policy",
+        )),
+        _ if asked.verify => flags(trust, asked.pins, terminal)
+            .await
+            .map(Ruling::Enforce),
+        Uncovered::Warn | Uncovered::Allow => Ok(Ruling::Unchecked(why)),
+    }
+}
+
+fn only_warns(scoped: &ScopedPolicy) -> Error {
+    let message = format!(
+        "there is nothing to verify against: the policy `{}` only warns",
+        scoped.name
+    );
+    Error::new(Reason::NothingToVerifyAgainst, message)
+        .hint("name who is trusted (`--key release.pub`), or let the policy `mode = \"enforce\"`")
+}
