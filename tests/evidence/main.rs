@@ -13,6 +13,7 @@ mod cosign;
 mod goldens;
 #[cfg(test)]
 mod keyless;
+#[cfg(test)]
 mod pki;
 #[cfg(test)]
 mod policy;
