@@ -2,9 +2,9 @@
 //! connections where one is slow.
 //!
 //! Whatever way the bytes come, all of them pass one [`Check`] in their order, on the thread that
-//! writes them ([`Writer`]). `front` is what feeds it: a stream from where it is, opened again when it
-//! breaks. When that stream is slow, helpers (`lane`) put later segments into the file, which the
-//! front then reads from there; who has which is written on a `board`.
+//! writes them (`writer::Writer`). `front` is what feeds it: a stream from where it is, opened again
+//! when it breaks. When that stream is slow, helpers (`lane`) put later segments into the file, which
+//! the front then reads from there; who has which is written on a `board`.
 //!
 //! A connection that breaks costs what it had not brought yet. Content that is wrong says nothing
 //! about where, so it costs everything: the file is emptied and fetched once more, whole, and once

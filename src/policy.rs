@@ -1,7 +1,7 @@
 //! Judgement: is what was signed, by whom, enough? Pure: no clock, no network, no disk.
 //!
 //! A [`Policy`] is a list of rules, all of which must be met, whether flags or a policy file
-//! ([`file`]) say so. [`Policy::judge`] looks at the whole set of candidates, so their order never
+//! ([`mod@file`]) say so. [`Policy::judge`] looks at the whole set of candidates, so their order never
 //! matters and a bad one never hides a good one. Its [`Verdict`] is data; printing it is someone
 //! else's work.
 

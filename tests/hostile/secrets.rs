@@ -122,7 +122,8 @@ fn a_link_that_is_as_good_as_a_password_is_told_to_nobody() {
         let redirect = Action::Respond(307, vec![("location".to_owned(), link)], Vec::new());
         registry.fault(Fault::on("GET", &digest).does(redirect));
     }
-    let pull = ["pull", &reference, "out", "-vv", "--json"];
+    // What the cache has is not asked for.
+    let pull = ["pull", &reference, "out", "-vv", "--json", "--no-cache"];
     let pulled = at.run(&pull);
     pulled.ok();
     no_secret(&pulled, &registry);
