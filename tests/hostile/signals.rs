@@ -65,7 +65,8 @@ fn a_pull_that_is_told_to_stop_leaves_the_old_model() {
     let hangs = hang(&scene, "GET", &scene.weights);
     let stopped = interrupted(
         &scene,
-        &["pull", &new, "out", "--force"],
+        // What the cache has is not asked for.
+        &["pull", &new, "out", "--force", "--no-cache"],
         hangs,
         Signal::INT,
     );

@@ -201,7 +201,8 @@ fn cosign_and_notation_attach_beside_modelctl_without_loss() {
         );
         cosign_writes::attest(&lab, &pinned);
         sign_with_notation(&lab, &pinned);
-        assert_eq!(types_by_modelctl(&lab, &pinned), [NOTATION, BUNDLE, BUNDLE]);
+        let expected = [NOTATION, BUNDLE, BUNDLE, BUNDLE];
+        assert_eq!(types_by_modelctl(&lab, &pinned), expected);
         lab.run(format!("modelctl verify {pinned} --key release.pub"))
             .succeeds();
     }
