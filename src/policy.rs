@@ -112,6 +112,25 @@ impl Policy {
         self
     }
 
+    /// Returns what asks for attestations of `predicate_type` alone: by the rules that are about it
+    /// if there are any, else of those who must have signed the artifact.
+    #[must_use]
+    pub fn attesting(&self, predicate_type: &str) -> Self {
+        let is_about = |rule: &&Rule| rule.requirement.accepts(predicate_type);
+        let mut rules: Vec<_> = self.rules.iter().filter(is_about).cloned().collect();
+        if rules.is_empty() {
+            let signatures = self.rules.iter().filter(|rule| rule.is_signature());
+            rules.extend(signatures.map(|rule| rule.attesting(predicate_type)));
+        }
+        if rules.is_empty() {
+            rules.extend(self.rules.iter().map(|rule| rule.attesting(predicate_type)));
+        }
+        Self {
+            rules,
+            ..self.clone()
+        }
+    }
+
     /// Returns the rules.
     pub fn rules(&self) -> &[Rule] {
         &self.rules

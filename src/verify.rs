@@ -286,6 +286,11 @@ impl Verification {
         &self.artifact
     }
 
+    /// Returns the bundles that are attached, whatever they came to.
+    pub fn bundles(&self) -> &[RawBundle] {
+        &self.bundles
+    }
+
     /// Returns the proof that the artifact may be used, or why it may not.
     pub fn admit(self) -> Result<Verified<Artifact>> {
         match refusal(&self.verdict, &self.artifact.reference) {
