@@ -128,7 +128,11 @@ impl Chain {
     /// Missing trust comes before failures that may pass: another try cannot mend it.
     pub fn refusal(&self) -> Option<Error> {
         let links = self.links();
-        let gaps = || links.iter().flat_map(|l| l.gaps.iter().map(move |g| (*l, g)));
+        let gaps = || {
+            links
+                .iter()
+                .flat_map(|l| l.gaps.iter().map(move |g| (*l, g)))
+        };
         let lasting = gaps().find(|(_, gap)| !matches!(gap, Gap::Failed(_)));
         let (link, gap) = lasting.or_else(|| gaps().next())?;
         let root = self.root.label();

@@ -83,7 +83,9 @@ impl Input {
     /// Returns what to call it: where it is, else its name.
     pub fn label(&self) -> String {
         let place = self.reference.as_ref().or(self.uri.as_ref());
-        let label = place.filter(|place| !place.is_empty()).unwrap_or(&self.name);
+        let label = place
+            .filter(|place| !place.is_empty())
+            .unwrap_or(&self.name);
         match label.is_empty() {
             true => "(without a name)".to_owned(),
             false => label.clone(),

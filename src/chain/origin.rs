@@ -1,8 +1,8 @@
 //! What is proven of how a link came to be.
 
+use super::Standard;
 use super::gap::Why;
 use super::voucher::Voucher;
-use super::Standard;
 use crate::error::{Reason, Result};
 use crate::policy::{Evidence, Verdict};
 use crate::predicate::SLSA_PROVENANCE_V1;

@@ -42,7 +42,10 @@ impl Voucher {
             predicate_type: VERIFICATION_SUMMARY.to_owned(),
         };
         let rule = Rule::new(requirement).saying([
-            says("/verifier/id", Operator::Equals(self.verifier.as_str().into()))?,
+            says(
+                "/verifier/id",
+                Operator::Equals(self.verifier.as_str().into()),
+            )?,
             says("/verificationResult", Operator::Equals("PASSED".into()))?,
             says("/resourceUri", Operator::OneOf(names(reference, uri)))?,
         ]);

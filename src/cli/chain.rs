@@ -112,8 +112,10 @@ impl FromStr for Accepted {
                 verifier: verifier.to_owned(),
                 key: key.to_owned(),
             }),
-            _ => Err(Error::new(Reason::Usage, "a verifier and its key are needed")
-                .hint("write both: `https://acme.example/verifier=verifier.pub`")),
+            _ => Err(
+                Error::new(Reason::Usage, "a verifier and its key are needed")
+                    .hint("write both: `https://acme.example/verifier=verifier.pub`"),
+            ),
         }
     }
 }
@@ -238,7 +240,10 @@ impl ChainArgs {
         let authority = |identity: &str| {
             let identity = Identity::new(Match::exact(identity)?, issuer.clone());
             let root = std::sync::Arc::clone(&root);
-            Ok(Authority::keyless(identity.to_string(), Keyless { root, identity }))
+            Ok(Authority::keyless(
+                identity.to_string(),
+                Keyless { root, identity },
+            ))
         };
         identities.into_iter().map(authority).collect()
     }

@@ -176,7 +176,10 @@ impl CopyArgs {
         if let Some(refusal) = refusal(verification.verdict(), what) {
             return Err(Failure::from(refusal).details(explain(verification.verdict())));
         }
-        let walker = self.chain.walker(self.source.location(), &basis, setting).await?;
+        let walker = self
+            .chain
+            .walker(self.source.location(), &basis, setting)
+            .await?;
         let walker = walker.ok_or_else(TrustArgs::nobody)?;
         let chain = walker.unbroken(source, &verification).await?;
         let target = stores.write(self.target.location())?;

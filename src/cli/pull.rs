@@ -152,9 +152,11 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         .into());
     }
     if !args.verify && args.chain.is_given() {
-        return Err(Error::new(Reason::Usage, "`--chain` is a part of verification")
-            .hint("add `--verify`; without it nothing would be verified")
-            .into());
+        return Err(
+            Error::new(Reason::Usage, "`--chain` is a part of verification")
+                .hint("add `--verify`; without it nothing would be verified")
+                .into(),
+        );
     }
     let directory = directory(&args)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
@@ -343,11 +345,7 @@ impl Gate<'_> {
         }
     }
 
-    async fn enforce(
-        &self,
-        verification: Verification,
-        basis: Basis,
-    ) -> Result<Admitted, Failure> {
+    async fn enforce(&self, verification: Verification, basis: Basis) -> Result<Admitted, Failure> {
         let lines = explain(verification.verdict());
         let json = serde_json::json!({
             "verified": false,
@@ -409,7 +407,9 @@ impl Gate<'_> {
             return Ok(nothing);
         };
         let chain = walker.unbroken(self.store, verification).await?;
-        drawn(&chain).iter().for_each(|line| self.say(line));
+        drawn(&chain)
+            .iter()
+            .for_each(|line| self.terminal.say(line));
         Ok(serde_json::to_value(Walked::new(&chain)).unwrap_or(nothing))
     }
 

@@ -19,7 +19,7 @@ use super::files::FilesArgs;
 use super::policy::{Applied, Asked, Basis, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{MirrorArgs, RegistryArgs, Stores};
-use super::terminal::{Terminal, printable};
+use super::terminal::Terminal;
 use super::trust::{TrustArgs, explain};
 
 /// Verify an artifact, or a directory that was pulled, without fetching weights.
@@ -136,7 +136,7 @@ impl VerifyArgs {
             return Ok(report.line(pinned));
         };
         let report = report.with(&Walked::new(chain))?;
-        let lines = drawn(chain).into_iter().map(|line| printable(&line));
+        let lines = drawn(chain).into_iter();
         Ok(match self.chain.is_given() {
             true => lines.fold(report, Report::line),
             false => lines.fold(report, Report::say).line(pinned),
@@ -155,7 +155,8 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .into());
     }
     if is_directory(&args.target) && args.chain.is_given() {
-        let message = "a directory's chain is not walked: the models that it was made from are not in it";
+        let message =
+            "a directory's chain is not walked: the models that it was made from are not in it";
         return Err(Error::new(Reason::Usage, message)
             .hint("name the artifact: `modelctl verify REF --chain`")
             .into());

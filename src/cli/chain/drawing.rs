@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use modelctl::chain::{Chain, Input, Link, Origin};
 use serde::Serialize;
 
+use super::super::terminal::printable;
+
 /// A walked chain in JSON.
 #[derive(Serialize)]
 pub(in super::super) struct Walked<'a> {
@@ -41,7 +43,7 @@ struct Node {
 /// that has it.
 pub(in super::super) fn drawn(chain: &Chain) -> Vec<String> {
     let root = node(chain.root());
-    let mut lines = vec![root.label];
+    let mut lines = vec![printable(&root.label)];
     draw(&root.below, "", &mut lines);
     lines
 }
@@ -88,7 +90,10 @@ fn state(link: &Link) -> String {
 /// Returns what is shown of an input that is not followed.
 fn taken_in(input: &Input) -> String {
     let role = input.role.map_or("input", |role| role.word());
-    let mut digests = input.digest.iter().map(|(name, hex)| format!("{name}:{hex:.12}…"));
+    let mut digests = input
+        .digest
+        .iter()
+        .map(|(name, hex)| format!("{name}:{hex:.12}…"));
     let digest = digests.next().unwrap_or_default();
     let label = input.label();
     format!("{role} {label}  {digest}").trim_end().to_owned()
@@ -100,7 +105,7 @@ fn draw(nodes: &[Node], indent: &str, lines: &mut Vec<String>) {
             true => ("└── ", "    "),
             false => ("├── ", "│   "),
         };
-        lines.push(format!("{indent}{branch}{}", node.label));
+        lines.push(format!("{indent}{branch}{}", printable(&node.label)));
         draw(&node.below, &format!("{indent}{rest}"), lines);
     }
 }

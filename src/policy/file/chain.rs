@@ -66,7 +66,11 @@ pub(super) fn rule<'a>(
     let max_depth = limit(fields.take("max_depth"), CHAIN_DEPTH)?;
     let max_nodes = limit(fields.take("max_nodes"), CHAIN_LINKS)?;
     let vouchers = match fields.take("vsa") {
-        Some(node) => node.list()?.into_iter().map(|n| vouching(n, known)).collect(),
+        Some(node) => node
+            .list()?
+            .into_iter()
+            .map(|n| vouching(n, known))
+            .collect(),
         None => Ok(Vec::new()),
     };
     fields.finish()?;
@@ -81,10 +85,7 @@ pub(super) fn rule<'a>(
     })
 }
 
-fn roles<'a>(
-    node: Option<Node<'a>>,
-    uses: &mut Vec<Node<'a>>,
-) -> Result<BTreeMap<Role, String>> {
+fn roles<'a>(node: Option<Node<'a>>, uses: &mut Vec<Node<'a>>) -> Result<BTreeMap<Role, String>> {
     let Some(node) = node else {
         return Ok(BTreeMap::new());
     };
@@ -109,7 +110,12 @@ fn words() -> String {
 fn ends(node: Option<Node<'_>>) -> Result<BTreeSet<Role>> {
     let mut ends = BTreeSet::new();
     let meanings = Role::MODELS.map(|role| (role.word(), role));
-    for node in node.map(|node| node.list()).transpose()?.into_iter().flatten() {
+    for node in node
+        .map(|node| node.list())
+        .transpose()?
+        .into_iter()
+        .flatten()
+    {
         if !ends.insert(node.one_of(&meanings)?) {
             return Err(node.wrong("this role stands here twice"));
         }
@@ -201,15 +207,24 @@ mod tests {
         assert_eq!(rule.ends, BTreeSet::from([Role::BaseModel, Role::Teacher]));
         assert_eq!((rule.max_depth, rule.max_nodes), (3, 8));
         assert_eq!(rule.vouchers[0].verifier, "https://acme.example/v");
-        assert_eq!(rule.vouchers[0].authorities, BTreeSet::from(["a".to_owned()]));
+        assert_eq!(
+            rule.vouchers[0].authorities,
+            BTreeSet::from(["a".to_owned()])
+        );
     }
 
     #[test]
     fn what_would_not_be_enforced_is_refused_with_its_place() {
         for (line, why) in [
-            ("roles = { base_model = \"upstraem\" }", "no policy `upstraem`"),
+            (
+                "roles = { base_model = \"upstraem\" }",
+                "no policy `upstraem`",
+            ),
             ("roles = { base_model = \"loose\" }", "only warns"),
-            ("roles = { training_data = \"upstream\" }", "is none of base_model"),
+            (
+                "roles = { training_data = \"upstream\" }",
+                "is none of base_model",
+            ),
             ("roles = { bsae = \"upstream\" }", "is none of base_model"),
             ("roles = {}", "must not be empty"),
             ("ends = [\"training_code\"]", "none of base_model"),
@@ -222,13 +237,22 @@ mod tests {
             ("require_policies = true", "is `require_policy` meant?"),
             ("required = \"yes\"", "true or false"),
             ("vsa = [{ verifier = \"v\", authorities = [\"a\"] }]", "URI"),
-            ("vsa = [{ verifier = \"https://v.example\", authorities = [\"b\"] }]", "`b`"),
-            ("vsa = [{ verifier = \"https://v.example\" }]", "`authorities` is missing"),
+            (
+                "vsa = [{ verifier = \"https://v.example\", authorities = [\"b\"] }]",
+                "`b`",
+            ),
+            (
+                "vsa = [{ verifier = \"https://v.example\" }]",
+                "`authorities` is missing",
+            ),
         ] {
             let error = read(line).expect_err(line);
             assert_eq!(error.reason(), Reason::PolicyInvalid, "{line}");
             assert!(error.message().contains(why), "{line}: {error}");
-            assert!(error.message().contains("line 23, column"), "{line}: {error}");
+            assert!(
+                error.message().contains("line 23, column"),
+                "{line}: {error}"
+            );
         }
     }
 }
