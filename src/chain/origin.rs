@@ -35,7 +35,7 @@ pub(super) async fn prove(
     uri: Option<&str>,
 ) -> Result<Proven> {
     let artifact = verification.artifact();
-    let bundles = verification.bundles();
+    let bundles = verification.collected().bundles();
     for voucher in vouchers {
         let (document, reference) = (artifact.document(), artifact.reference());
         let by = voucher.vouches(document, reference, uri, bundles)?;

@@ -1,5 +1,7 @@
 //! `modelctl pull`.
 
+mod gate;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -15,21 +17,20 @@ use modelctl::selection::Selection;
 use modelctl::sink::Io;
 use modelctl::store::Store;
 use modelctl::unpack::{Existing, PullOptions, pull};
-use modelctl::verify::{
-    Artifact, Proof, Verification, Verified, unverified_model_signatures, verify,
-};
+use modelctl::verify::{Artifact, Proof, Verified, unverified_model_signatures};
 use serde::Serialize;
 use serde_json::Value;
 
+use self::gate::{Admitted, Gate};
 use super::cache::PullCacheArgs;
-use super::chain::{ChainArgs, Setting, Walked, drawn};
+use super::chain::ChainArgs;
 use super::content::{self, ContentArgs};
 use super::parse;
-use super::policy::{Applied, Asked, Basis, PolicyArgs, Ruling};
+use super::policy::{Applied, Asked, PolicyArgs};
 use super::report::{Failure, Report, count, size};
-use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs, Stores};
-use super::terminal::{Terminal, printable};
-use super::trust::{TrustArgs, explain};
+use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
+use super::terminal::Terminal;
+use super::trust::TrustArgs;
 
 /// Pull a model into a directory, verified before the first weight byte is fetched.
 ///
@@ -216,7 +217,9 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
             None,
             serde_json::to_value(verdict).unwrap_or_default(),
         ),
-        Proof::Unchecked { why } => (false, Some(why.clone()), Value::Object(Default::default())),
+        Proof::Unchecked { why, .. } => {
+            (false, Some(why.clone()), Value::Object(Default::default()))
+        }
     };
     let summary = format!(
         "pulled {}, {} ({} fetched, {} from the cache){}",
@@ -308,120 +311,4 @@ fn pins(args: &PullArgs, directory: &Path) -> Pins {
         .then(|| Installed::open(directory).ok())
         .flatten();
     installed.iter().map(Installed::pin).collect()
-}
-
-/// What may be pulled, and why.
-struct Admitted {
-    artifact: Verified<Artifact>,
-    applied: Option<Applied>,
-    /// The chain, in JSON, if it was walked.
-    chain: Value,
-}
-
-/// Where it is decided whether the artifact may be fetched.
-struct Gate<'a> {
-    store: &'a dyn Store,
-    args: &'a PullArgs,
-    stores: &'a Stores,
-    terminal: &'a Terminal,
-}
-
-impl Gate<'_> {
-    /// Resolves the artifact once and decides whether it may be fetched.
-    async fn admit(&self, ruling: Ruling) -> Result<Admitted, Failure> {
-        let artifact = Artifact::resolve(self.store, &self.args.reference).await?;
-        let (basis, enforced) = match ruling {
-            Ruling::Enforce(basis) => (basis, true),
-            Ruling::Warn(basis) => (basis, false),
-            Ruling::Unchecked(why) => {
-                self.say(&format!("UNVERIFIED: {why}; anyone may have made this"));
-                return Ok(unverified(artifact, why, None));
-            }
-        };
-        let verification = verify(self.store, artifact, &basis.trust, &basis.policy).await?;
-        match enforced {
-            true => self.enforce(verification, basis).await,
-            false => self.warn(verification, basis).await,
-        }
-    }
-
-    async fn enforce(&self, verification: Verification, basis: Basis) -> Result<Admitted, Failure> {
-        let lines = explain(verification.verdict());
-        let json = serde_json::json!({
-            "verified": false,
-            "reference": verification.artifact().pinned().to_string(),
-            "digest": verification.artifact().digest().to_string(),
-            "policy": basis.applied,
-            "findings": verification.verdict().findings,
-            "objections": verification.verdict().objections,
-        });
-        let chain = self.walk(&verification, &basis).await;
-        let chain = chain.map_err(|failure| failure.with(&json))?;
-        let admitted = verification.admit();
-        let artifact = admitted.map_err(|e| Failure::from(e).with(&json).details(lines.clone()))?;
-        lines.iter().for_each(|line| self.say(line));
-        Ok(Admitted {
-            artifact,
-            applied: basis.applied,
-            chain,
-        })
-    }
-
-    /// Judges all the same, and tells.
-    async fn warn(&self, verification: Verification, basis: Basis) -> Result<Admitted, Failure> {
-        let artifact = verification.artifact().clone();
-        let lines = explain(verification.verdict());
-        lines.iter().for_each(|line| self.say(line));
-        let walked = self.walk(&verification, &basis).await;
-        let refusal = match (verification.admit(), walked) {
-            (Ok(_), Ok(_)) => None,
-            (Err(error), _) => Some(error),
-            (_, Err(failure)) => {
-                failure.details.iter().for_each(|line| self.say(line));
-                Some(failure.error)
-            }
-        };
-        let why = match refusal {
-            None => "the policy only warns, and would have admitted it".to_owned(),
-            Some(error) => format!("the policy only warns: {error}"),
-        };
-        self.say(&format!("UNVERIFIED: {why}"));
-        Ok(unverified(artifact, why, basis.applied))
-    }
-
-    /// Walks the chain of what is admitted, if that is asked for, and returns it in JSON.
-    async fn walk(&self, verification: &Verification, basis: &Basis) -> Result<Value, Failure> {
-        let nothing = Value::Object(Default::default());
-        if !verification.verdict().admits() {
-            return Ok(nothing);
-        }
-        let setting = Setting {
-            trust: &self.args.trust,
-            registry: &self.args.registry,
-            mirrors: &self.args.mirrors,
-            stores: self.stores,
-            terminal: self.terminal,
-        };
-        let location = self.args.reference.location();
-        let Some(walker) = self.args.chain.walker(location, basis, setting).await? else {
-            return Ok(nothing);
-        };
-        let chain = walker.unbroken(self.store, verification).await?;
-        drawn(&chain)
-            .iter()
-            .for_each(|line| self.terminal.say(line));
-        Ok(serde_json::to_value(Walked::new(&chain)).unwrap_or(nothing))
-    }
-
-    fn say(&self, line: &str) {
-        self.terminal.say(&printable(line));
-    }
-}
-
-fn unverified(artifact: Artifact, why: String, applied: Option<Applied>) -> Admitted {
-    Admitted {
-        artifact: Verified::unchecked(artifact, why),
-        applied,
-        chain: Value::Object(Default::default()),
-    }
 }
