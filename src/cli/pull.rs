@@ -153,7 +153,9 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         pins: pins(&args, &directory),
     };
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
-    let (artifact, applied) = admit(&*store, &args.reference, ruling.await?, terminal).await?;
+    let ruling = ruling.await?;
+    let content = args.content.gate(&ruling)?;
+    let (artifact, applied) = admit(&*store, &args.reference, ruling, terminal).await?;
     let signature = model_signature(&*store, &artifact, &args).await?;
     let options = PullOptions {
         selection: Selection {
@@ -171,7 +173,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),
-        content: args.content.gate(),
+        content,
     };
     let pulled = pull(
         &*store,
