@@ -9,6 +9,7 @@ mod binding;
 mod circumstances;
 mod conditions;
 pub mod constraint;
+mod contents;
 mod demand;
 pub mod file;
 mod glob;
@@ -27,6 +28,7 @@ pub use scope::Scope;
 pub use subject::Subject;
 pub use verdict::{Evidence, Finding, Objection, Refusal, Verdict};
 
+use crate::content::ContentRules;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::oms::{self, Coverage};
@@ -43,6 +45,7 @@ use crate::trust::{Authenticated, Recognised};
 pub struct Policy {
     rules: Vec<Rule>,
     downgrade: Downgrade,
+    content: Option<ContentRules>,
     circumstances: Circumstances,
 }
 
@@ -74,6 +77,7 @@ impl Policy {
         Ok(Self {
             rules,
             downgrade: Downgrade::Allow,
+            content: None,
             circumstances: Circumstances::default(),
         })
     }
@@ -95,6 +99,14 @@ impl Policy {
         self
     }
 
+    /// Says what may be in the artifact. What its manifest says of its files is judged here; the
+    /// bytes are for whoever has them ([`Policy::content`]).
+    #[must_use]
+    pub fn containing(mut self, rules: ContentRules) -> Self {
+        self.content = Some(rules);
+        self
+    }
+
     /// Judges under these circumstances: what time it is, what was accepted before, what is revoked.
     #[must_use]
     pub fn under(mut self, circumstances: Circumstances) -> Self {
@@ -109,6 +121,10 @@ impl Policy {
         if other.downgrade == Downgrade::Deny {
             self.downgrade = Downgrade::Deny;
         }
+        self.content = match (self.content, other.content) {
+            (Some(own), Some(others)) => Some(own.and(&others)),
+            (own, others) => own.or(others),
+        };
         self
     }
 
@@ -141,6 +157,11 @@ impl Policy {
         self.downgrade
     }
 
+    /// Returns what may be in the artifact, if that is said.
+    pub fn content(&self) -> Option<&ContentRules> {
+        self.content.as_ref()
+    }
+
     /// Judges what is attached to an artifact.
     pub fn judge<'a>(&self, artifact: impl Into<Subject<'a>>, candidates: &[Candidate]) -> Verdict {
         let artifact = artifact.into();
@@ -148,9 +169,12 @@ impl Policy {
             .rules
             .iter()
             .map(|rule| self.judge_one(rule, &artifact, candidates));
+        let mut objections = self.circumstances.objections(&artifact, self.downgrade);
+        let content = self.content.iter();
+        objections.extend(content.flat_map(|rules| contents::objections(rules, &artifact)));
         Verdict {
             findings: findings.collect(),
-            objections: self.circumstances.objections(&artifact, self.downgrade),
+            objections,
         }
     }
 
@@ -298,5 +322,42 @@ fn about(
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => Err((error.reason(), error.to_string())),
         None => other("it is signed, but its files were not compared".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predicate::SLSA_PROVENANCE_V1;
+
+    fn attestation(predicate_type: &str) -> Requirement {
+        Requirement::Attestation {
+            predicate_type: predicate_type.to_owned(),
+        }
+    }
+
+    fn rule(requirement: Requirement, who: &str) -> Rule {
+        Rule::new(requirement).by([who], 1).unwrap()
+    }
+
+    #[test]
+    fn attestations_are_asked_of_those_whom_the_policy_trusts_for_them() {
+        let signature = || rule(Requirement::Signature, "release");
+        let other = || rule(attestation("https://example.com/test/v1"), "tester");
+        let own = || rule(attestation(SLSA_PROVENANCE_V1), "builder");
+        for (rules, who) in [
+            (vec![signature(), other()], "release"),
+            (vec![signature(), other(), own()], "builder"),
+            (vec![other()], "tester"),
+        ] {
+            let asked = Policy::of_rules(rules)
+                .unwrap()
+                .attesting(SLSA_PROVENANCE_V1);
+            let [rule] = asked.rules() else {
+                panic!("one rule is left: {asked:?}");
+            };
+            assert_eq!(rule.requirement(), &attestation(SLSA_PROVENANCE_V1));
+            assert_eq!(rule.authorities().unwrap().first().unwrap(), who);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Chain, Guide, Link};
 use crate::copy::{Copied, Options, copy};
-use crate::error::Result;
+use crate::error::{Error, Reason, Result};
 use crate::progress::Progress;
 use crate::reference::{Location, Selector, Tag};
 use crate::store::Store;
@@ -53,7 +53,6 @@ pub async fn carry(
 }
 
 fn root(link: &Link) -> Result<Selector> {
-    use crate::error::{Error, Reason};
     let unnamed = || Error::new(Reason::Internal, "a chain begins with nothing");
     link.digest.map(Selector::Digest).ok_or_else(unnamed)
 }

@@ -119,3 +119,80 @@ impl Input {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Reason;
+    use crate::predicate::SLSA_PROVENANCE_V1;
+    use serde_json::json;
+
+    const BASE: &str = "registry.example.com/acme/base";
+
+    fn inputs(dependencies: Value) -> Vec<Input> {
+        let predicate = json!({ "buildDefinition": { "resolvedDependencies": dependencies } });
+        let digest = Digest::of(b"model");
+        let statement = Statement::attestation(&digest, "m", SLSA_PROVENANCE_V1, predicate);
+        Input::all(&[statement.clone(), statement])
+    }
+
+    fn base(hex: &str, reference: &str) -> Input {
+        let annotations = json!({ "modelctl_role": "base_model", "modelctl_reference": reference });
+        let resource = json!([{ "digest": { "sha256": hex }, "annotations": annotations }]);
+        inputs(resource).remove(0)
+    }
+
+    #[test]
+    fn a_target_has_the_digest_that_was_signed() {
+        let (right, other) = (Digest::of(b"base"), Digest::of(b"other"));
+        for reference in [format!("{BASE}:v1@{right}"), format!("{BASE}:v1")] {
+            let target = base(&right.hex(), &reference).target().ok().unwrap();
+            let expected = format!("{BASE}:v1@{right}");
+            assert_eq!(target.reference.unwrap().to_string(), expected);
+            assert_eq!(target.digest, right);
+        }
+        for (hex, reference) in [
+            (other.hex(), format!("{BASE}@{right}")),
+            (right.hex().to_uppercase(), format!("{BASE}@{right}")),
+            ("12".to_owned(), format!("{BASE}@{right}")),
+            (right.hex(), "base".to_owned()),
+            (right.hex(), format!("{BASE}@sha256:12")),
+        ] {
+            let gap = base(&hex, &reference).target().err().unwrap();
+            assert_eq!(gap.reason(), Reason::StatementInvalid, "{hex} {reference}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_digest_of_ours_is_no_artifact() {
+        for digest in [json!({}), json!({ "gitCommit": "12" }), json!(null)] {
+            let resource = json!([{
+                "uri": "https://huggingface.co/a/b",
+                "digest": digest,
+                "annotations": { "modelctl_role": "teacher" },
+            }]);
+            let input = inputs(resource).remove(0);
+            assert_eq!(input.model(), Some(Role::Teacher));
+            let gap = input.target().err().unwrap();
+            assert!(matches!(gap, Gap::NoArtifact(_)), "{gap:?}");
+        }
+    }
+
+    #[test]
+    fn another_tools_provenance_is_read_and_not_followed() {
+        for dependencies in [json!(null), json!("x"), json!([])] {
+            assert_eq!(inputs(dependencies), []);
+        }
+        let found = inputs(json!([
+            1,
+            { "uri": "git+https://example.com/x", "digest": { "gitCommit": "12" } },
+            { "name": "d", "annotations": { "modelctl_role": "training_data" } },
+            { "name": "e", "annotations": { "modelctl_role": "made_up" } },
+        ]));
+        assert_eq!(found.len(), 4);
+        assert!(
+            found.iter().all(|input| input.model().is_none()),
+            "{found:?}"
+        );
+    }
+}

@@ -88,9 +88,10 @@ impl Traversal<'_> {
                 let inputs = Input::all(&provenance).into_iter();
                 let (models, rest) = inputs.partition(|input| input.model().is_some());
                 link.inputs = rest;
+                let above = self.path.len();
                 self.path.extend(link.digest);
                 self.descend(link, models, near).await?;
-                self.path.pop();
+                self.path.truncate(above);
             }
         }
         Ok(())

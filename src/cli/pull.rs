@@ -168,6 +168,8 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         pins: pins(&args, &directory),
     };
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
+    let ruling = ruling.await?;
+    let content = args.content.gate(&ruling)?;
     let gate = Gate {
         store: &*store,
         args: &args,
@@ -178,7 +180,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         artifact,
         applied,
         chain,
-    } = gate.admit(ruling.await?).await?;
+    } = gate.admit(ruling).await?;
     let signature = model_signature(&*store, &artifact, &args).await?;
     let options = PullOptions {
         selection: Selection {
@@ -196,7 +198,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),
-        content: args.content.gate(),
+        content,
     };
     let pulled = pull(
         &*store,

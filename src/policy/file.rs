@@ -8,6 +8,7 @@
 mod authorities;
 mod chain;
 mod constraints;
+mod content;
 mod node;
 mod policies;
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::parties::{
-    KEY, MERGED, PROVENANCE, attest, detach, digest, push, ruled, verify, workspace,
+    MERGED, PROVENANCE, attest, detach, digest, key, push, ruled, verify, workspace,
 };
 use crate::support::command::{Outcome, Workspace};
 
@@ -22,8 +22,8 @@ fn verify_x(at: &Workspace, more: &[&str]) -> Outcome {
 #[test]
 fn a_model_that_is_made_from_itself_is_a_cycle() {
     let at = workspace();
-    push(&at, Y, "y", "train", "", &KEY("base.key"));
-    push(&at, X, "x", "fine-tune", &from(Y), &KEY("base.key"));
+    push(&at, Y, "y", "train", "", &key("base.key"));
+    push(&at, X, "x", "fine-tune", &from(Y), &key("base.key"));
     verify_x(&at, &[]).ok();
     let x = digest(&at, X);
     let resource = json!([{
@@ -41,18 +41,13 @@ fn a_model_that_is_made_from_itself_is_a_cycle() {
 #[test]
 fn a_reference_and_a_digest_must_name_one_artifact() {
     let at = workspace();
-    push(&at, Y, "y", "train", "", &KEY("base.key"));
-    push(&at, X, "x", "train", "", &KEY("base.key"));
+    push(&at, Y, "y", "train", "", &key("base.key"));
+    push(&at, X, "x", "train", "", &key("base.key"));
     let y = digest(&at, Y);
     for (sha256, reference, reason) in [
         (y.clone(), format!("{Y}@{y}"), None),
         (
             digest(&at, MERGED),
-            format!("{Y}@{y}"),
-            Some("statement-invalid"),
-        ),
-        (
-            "sha256:12".to_owned(),
             format!("{Y}@{y}"),
             Some("statement-invalid"),
         ),
@@ -84,7 +79,7 @@ fn what_is_no_artifact_is_an_end_only_where_that_is_said() {
     let at = workspace();
     let base = "[[base]]\nuri = \"https://huggingface.co/a/b\"\nrevision = \
                 \"722cf37b1afa9454edce342e7895e588b6ff1d59\"\n";
-    push(&at, X, "x", "fine-tune", base, &KEY("base.key"));
+    push(&at, X, "x", "fine-tune", base, &key("base.key"));
     let told = verify_x(&at, &[]);
     told.refused(3, "chain-link-missing");
     assert!(
@@ -116,7 +111,7 @@ fn data_and_code_are_shown_and_not_followed() {
     let at = workspace();
     at.write("data/a", "1");
     let data = "[[data]]\npath = \"data\"\n";
-    push(&at, X, "x", "train", data, &KEY("base.key"));
+    push(&at, X, "x", "train", data, &key("base.key"));
     let told = verify_x(&at, &[]);
     assert!(
         told.ok().contains("training_data data  sha256:"),
@@ -131,16 +126,16 @@ const POLICY: &str = "version = 1\ndefault = \"deny\"\n[authorities.one]\nkeys =
 #[test]
 fn a_chain_is_followed_so_far_and_no_farther() {
     let at = workspace();
-    push(&at, "oci:./z:v1", "z", "train", "", &KEY("base.key"));
+    push(&at, "oci:./z:v1", "z", "train", "", &key("base.key"));
     push(
         &at,
         Y,
         "y",
         "fine-tune",
         &from("oci:./z:v1"),
-        &KEY("base.key"),
+        &key("base.key"),
     );
-    push(&at, X, "x", "fine-tune", &from(Y), &KEY("base.key"));
+    push(&at, X, "x", "fine-tune", &from(Y), &key("base.key"));
     for (limits, reason) in [
         ("max_depth = 2", None),
         ("max_depth = 1", Some("chain-too-long")),
@@ -159,8 +154,8 @@ fn a_chain_is_followed_so_far_and_no_farther() {
 #[test]
 fn a_policy_can_ask_for_the_chain_of_everything_that_is_pulled() {
     let at = workspace();
-    push(&at, Y, "y", "train", "", &KEY("base.key"));
-    push(&at, X, "x", "fine-tune", &from(Y), &KEY("base.key"));
+    push(&at, Y, "y", "train", "", &key("base.key"));
+    push(&at, X, "x", "fine-tune", &from(Y), &key("base.key"));
     at.write("policy.toml", POLICY);
     let pull = |to| at.run(&["pull", X, to, "--policy", "policy.toml", "--json"]);
     assert_eq!(pull("./out").json()["chain"]["whole"], true);

@@ -10,13 +10,13 @@ use crate::support::command::{Outcome, Workspace};
 use crate::support::sigstore::{Claims, Server, Version};
 
 /// Who signs adapters, without a key.
-pub const IDENTITY: &str = "adapters@example.com";
+pub(crate) const IDENTITY: &str = "adapters@example.com";
 
 /// What is at the end of the chain.
-pub const MERGED: &str = "oci:./merged:v1";
+pub(crate) const MERGED: &str = "oci:./merged:v1";
 
 /// Who must have signed what.
-pub const RULES: [&str; 10] = [
+pub(crate) const RULES: [&str; 10] = [
     "--key",
     "merged.pub",
     "--chain",
@@ -60,7 +60,7 @@ fn made() -> &'static Made {
             server.signing_config(&[Version::V1]).to_string(),
         );
         at.write("root.json", server.trusted_root().to_string());
-        push(&at, "oci:./base:v1", "base", "train", "", &KEY("base.key"));
+        push(&at, "oci:./base:v1", "base", "train", "", &key("base.key"));
         let from = "[[base]]\nrole = \"teacher\"\nreference = \"oci:./base:v1\"\n";
         push(
             &at,
@@ -68,7 +68,7 @@ fn made() -> &'static Made {
             "tuned",
             "fine-tune",
             from,
-            &KEY("tuned.key"),
+            &key("tuned.key"),
         );
         let from = "[[base]]\nreference = \"oci:./tuned:v1\"\n";
         push(
@@ -81,7 +81,7 @@ fn made() -> &'static Made {
         );
         let from =
             format!("{from}[[base]]\nrole = \"adapter\"\nreference = \"oci:./adapter:v1\"\n");
-        push(&at, MERGED, "merged", "merge", &from, &KEY("merged.key"));
+        push(&at, MERGED, "merged", "merge", &from, &key("merged.key"));
         let issuer = server.url.clone();
         Made {
             workspace: at,
@@ -90,14 +90,13 @@ fn made() -> &'static Made {
     })
 }
 
-/// The flags that sign with a key.
-#[allow(non_snake_case)]
-pub fn KEY(file: &str) -> [&str; 2] {
+/// Returns the flags that sign with a key.
+pub(crate) fn key(file: &str) -> [&str; 2] {
     ["--key", file]
 }
 
 /// Writes a model of its own, pushes it, signs it and says how it came to be.
-pub fn push(at: &Workspace, to: &str, name: &str, kind: &str, from: &str, signer: &[&str]) {
+pub(crate) fn push(at: &Workspace, to: &str, name: &str, kind: &str, from: &str, signer: &[&str]) {
     let directory = format!("models/{name}");
     at.model(&directory);
     at.write(&format!("{directory}/README.md"), format!("# {name}\n"));
@@ -116,7 +115,7 @@ pub fn push(at: &Workspace, to: &str, name: &str, kind: &str, from: &str, signer
 }
 
 /// Returns a workspace in which all four have signed.
-pub fn workspace() -> Workspace {
+pub(crate) fn workspace() -> Workspace {
     let at = Workspace::new();
     copy(&made().workspace.path("."), &at.path("."));
     at
@@ -135,30 +134,30 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Runs a command under the rules that all four keep.
-pub fn ruled(at: &Workspace, words: &[&str]) -> Outcome {
+pub(crate) fn ruled(at: &Workspace, words: &[&str]) -> Outcome {
     let issuer = format!("adapter={}", made().issuer);
     at.run(&[words, &RULES, &["--chain-issuer", &issuer]].concat())
 }
 
 /// Verifies the whole chain of what is at the end of it.
-pub fn verify(at: &Workspace) -> Outcome {
+pub(crate) fn verify(at: &Workspace) -> Outcome {
     ruled(at, &["verify", MERGED])
 }
 
 /// Returns what `reference` is pinned to.
-pub fn digest(at: &Workspace, reference: &str) -> String {
+pub(crate) fn digest(at: &Workspace, reference: &str) -> String {
     let inspected = at.run(&["inspect", reference, "--json"]).json();
     inspected["digest"].as_str().unwrap().to_owned()
 }
 
 /// Returns the path of a blob of the layout `layout`.
-pub fn blob(at: &Workspace, layout: &str, digest: &str) -> std::path::PathBuf {
+pub(crate) fn blob(at: &Workspace, layout: &str, digest: &str) -> std::path::PathBuf {
     let hex = digest.strip_prefix("sha256:").unwrap();
     at.path(&format!("{layout}/blobs/sha256/{hex}"))
 }
 
 /// Removes the document with this digest from the layout: nobody lists it any more.
-pub fn remove(at: &Workspace, layout: &str, digest: &str) {
+pub(crate) fn remove(at: &Workspace, layout: &str, digest: &str) {
     let path = at.path(&format!("{layout}/index.json"));
     let mut index: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let manifests = index["manifests"].as_array_mut().unwrap();
@@ -169,7 +168,7 @@ pub fn remove(at: &Workspace, layout: &str, digest: &str) {
 
 /// Removes what is attached to `v1` of the layout and has the predicate type, and says whether
 /// there was any.
-pub fn detach(at: &Workspace, layout: &str, predicate_type: &str) -> bool {
+pub(crate) fn detach(at: &Workspace, layout: &str, predicate_type: &str) -> bool {
     let reference = format!("oci:./{layout}:v1");
     let tree = at.run(&["tree", &reference, "--json"]).json();
     let found = tree["referrers"].as_array().unwrap().iter();
@@ -182,13 +181,13 @@ pub fn detach(at: &Workspace, layout: &str, predicate_type: &str) -> bool {
 }
 
 /// The predicate type of signatures.
-pub const SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
+pub(crate) const SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
 
 /// The predicate type of provenance.
-pub const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
+pub(crate) const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 
 /// Attests, with the key `key`, that `reference` was made from `dependencies`.
-pub fn attest(at: &Workspace, reference: &str, dependencies: Value, key: &str) {
+pub(crate) fn attest(at: &Workspace, reference: &str, dependencies: Value, key: &str) {
     let predicate = serde_json::json!({
         "buildDefinition": {
             "buildType": "https://example.com/build/v1",
@@ -201,7 +200,13 @@ pub fn attest(at: &Workspace, reference: &str, dependencies: Value, key: &str) {
 }
 
 /// Attests `predicate` of `reference` with the key `key`.
-pub fn attest_type(at: &Workspace, reference: &str, kind: &str, predicate: Value, key: &str) {
+pub(crate) fn attest_type(
+    at: &Workspace,
+    reference: &str,
+    kind: &str,
+    predicate: Value,
+    key: &str,
+) {
     at.write("predicate.json", predicate.to_string());
     let key = format!("{key}.key");
     let attest = [

@@ -1,6 +1,6 @@
 //! Chains over several registries, each party in a repository of its own under a policy of its own.
 
-use crate::parties::{KEY, push, workspace};
+use crate::parties::{key, push, workspace};
 use crate::support::command::{Outcome, Workspace};
 use crate::support::registry::{Action, Fault, Options, Registry};
 
@@ -19,9 +19,9 @@ fn world() -> World {
     let ours = Registry::start(Options::default());
     let base = format!("{}/lab/base:v1", upstream.host());
     let model = format!("{}/acme/model:v1", ours.host());
-    push(&at, &base, "base", "train", "", &KEY("base.key"));
+    push(&at, &base, "base", "train", "", &key("base.key"));
     let from = format!("[[base]]\nreference = \"{base}\"\n");
-    push(&at, &model, "model", "fine-tune", &from, &KEY("merged.key"));
+    push(&at, &model, "model", "fine-tune", &from, &key("merged.key"));
     World {
         at,
         upstream,
@@ -103,7 +103,7 @@ fn a_link_keeps_its_name_wherever_it_is_carried() {
         "policy.toml",
     ];
     world.at.run(&carry).ok();
-    drop(world.upstream.remove_tag("lab/base", "v1"));
+    assert!(world.upstream.remove_tag("lab/base", "v1"));
     for digest in world.upstream.manifests("lab/base") {
         world.upstream.remove_manifest("lab/base", &digest);
     }
@@ -136,7 +136,7 @@ fn a_registry_that_fails_is_a_gap_and_never_an_end() {
     ];
     let verify = [&verify[..], &rules].concat();
     world.at.run(&verify).ok();
-    for (status, code, reason) in [(403, 6, "forbidden"), (400, 7, "registry-protocol")] {
+    for (status, code, reason) in [(403, 6, "forbidden"), (400, 7, "registry-failed")] {
         let action = Action::Status(status, "{}".to_owned());
         world
             .upstream
@@ -205,4 +205,24 @@ fn a_password_for_one_registry_is_not_for_that_of_a_link() {
         request.header("authorization").is_some()
     };
     assert_eq!(told.iter().filter(secret).count(), 0);
+}
+
+#[test]
+fn a_path_on_this_machine_is_looked_at_only_for_what_is_on_it_too() {
+    let at = workspace();
+    let registry = Registry::start(Options::default());
+    let hosted = format!("{}/acme/model:v1", registry.host());
+    let from = "[[base]]\nreference = \"oci:./base:v1\"\n";
+    for (place, reason) in [
+        ("oci:./here:v1", None),
+        (&hosted, Some("chain-link-missing")),
+    ] {
+        push(&at, place, "model", "fine-tune", from, &key("merged.key"));
+        let verify = ["verify", place, "--key", "merged.pub", "--chain"];
+        let told = at.run(&[&verify[..], &["--chain-key", "base_model=base.pub"]].concat());
+        match reason {
+            None => drop(told.ok()),
+            Some(reason) => told.refused(3, reason),
+        }
+    }
 }
