@@ -13,7 +13,7 @@ pub enum Gap {
     /// It is not admitted by the rule for its role: unsigned, or signed by somebody else.
     Refused(Why),
     /// No rule is for it.
-    Uncovered(String),
+    Uncovered(Why),
     /// Nobody who is trusted for it says how it came to be.
     OriginUnstated(Why),
     /// Its digest matches nothing at any place where it should be.
@@ -52,8 +52,10 @@ impl Gap {
     /// Returns the stable reason.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Refused(why) | Self::OriginUnstated(why) | Self::Failed(why) => why.reason,
-            Self::Uncovered(_) => Reason::NoPolicy,
+            Self::Refused(why)
+            | Self::Uncovered(why)
+            | Self::OriginUnstated(why)
+            | Self::Failed(why) => why.reason,
             Self::Missing(_) | Self::NoArtifact(_) => Reason::ChainLinkMissing,
             Self::Contradiction(_) => Reason::StatementInvalid,
             Self::Cycle(_) => Reason::ChainCycle,
@@ -79,9 +81,11 @@ impl Gap {
     /// Returns the sentence.
     pub fn message(&self) -> &str {
         match self {
-            Self::Refused(why) | Self::OriginUnstated(why) | Self::Failed(why) => &why.message,
-            Self::Uncovered(message)
-            | Self::Missing(message)
+            Self::Refused(why)
+            | Self::Uncovered(why)
+            | Self::OriginUnstated(why)
+            | Self::Failed(why) => &why.message,
+            Self::Missing(message)
             | Self::NoArtifact(message)
             | Self::Contradiction(message)
             | Self::Cycle(message)

@@ -177,7 +177,7 @@ impl Traversal<'_> {
         let standard = match self.guide.standard(role, &named).await {
             Ok(standard) => standard,
             Err(error) if error.reason().class() == Class::NotVerified => {
-                link.gaps.push(Gap::Uncovered(error.to_string()));
+                link.gaps.push(Gap::Uncovered(Why::from(&error)));
                 return Ok(());
             }
             Err(error) => return Err(error.at(format_args!("the rule for the {role} `{named}`"))),

@@ -1,11 +1,14 @@
 //! By what the links of a chain are judged, where a policy file says so.
 
+use std::collections::BTreeMap;
+
 use modelctl::chain::{Standard, Voucher};
 use modelctl::error::{Error, Reason, Result};
 use modelctl::policy::file::{ChainRule, Mode, Others, PolicyFile, ScopedPolicy};
 use modelctl::policy::{Circumstances, Pins};
 use modelctl::provenance::Role;
 use modelctl::reference::Location;
+use tokio::sync::Mutex;
 
 use super::super::terminal::Terminal;
 use super::roots;
@@ -15,6 +18,8 @@ pub(in super::super) struct ChainPolicy {
     file: PolicyFile,
     rule: ChainRule,
     circumstances: Circumstances,
+    /// What was asked for before, by the policy's name: keys and roots are read, and fetched, once.
+    known: Mutex<BTreeMap<String, Standard>>,
 }
 
 impl ChainPolicy {
@@ -32,6 +37,7 @@ impl ChainPolicy {
                 pins: Pins::default(),
                 ..circumstances.clone()
             },
+            known: Mutex::default(),
         })
     }
 
@@ -59,10 +65,16 @@ impl ChainPolicy {
             let message = format!("no policy in `{place}` that enforces covers `{location}`");
             return Err(Error::new(Reason::NoPolicy, message));
         };
-        Ok(Some(Standard {
+        let mut known = self.known.lock().await;
+        if let Some(standard) = known.get(&scoped.name) {
+            return Ok(Some(standard.clone()));
+        }
+        let standard = Standard {
             trust: roots::root(&self.file, &scoped.authorities(), terminal).await?,
             policy: scoped.policy.clone().under(self.circumstances.clone()),
-        }))
+        };
+        known.insert(scoped.name.clone(), standard.clone());
+        Ok(Some(standard))
     }
 
     /// Returns whose word stands in for a part of the chain.
