@@ -13,6 +13,7 @@ mod gap;
 mod input;
 mod link;
 mod origin;
+mod search;
 mod traversal;
 mod voucher;
 

@@ -8,13 +8,14 @@ use super::gap::{Gap, Why};
 use super::input::{Input, Target};
 use super::link::{Link, Origin};
 use super::origin::{Proven, prove};
+use super::search::Search;
 use super::{Guide, Options, Standard};
 use crate::digest::Digest;
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Result};
 use crate::provenance::Role;
-use crate::reference::{Location, Reference, Selector};
+use crate::reference::{Location, Reference};
 use crate::store::Store;
-use crate::verify::{Artifact, Verification, refusal, verify};
+use crate::verify::{Verification, refusal};
 
 /// Walks the chain of the artifact that `root` is about.
 pub(super) async fn walk(
@@ -51,26 +52,6 @@ struct Traversal<'a> {
     seen: HashSet<(Digest, &'static str, Option<Reference>)>,
     count: usize,
 }
-
-/// A link as it was found at one place.
-struct Found {
-    place: Location,
-    verification: Verification,
-    proven: Proven,
-    /// Why another place, which may know more, could not be looked at.
-    failure: Option<Gap>,
-}
-
-impl Found {
-    /// Returns how much is proven: the more, the better the place.
-    fn proof(&self) -> u8 {
-        let stated = !matches!(self.proven, Proven::Nothing(_));
-        2 * u8::from(self.verification.verdict().admits()) + u8::from(stated)
-    }
-}
-
-/// What [`Found::proof`] is where nothing is left to be proven.
-const WHOLE: u8 = 3;
 
 impl Traversal<'_> {
     /// Adds to `link`, found at `near`, what is proven of its origin, and walks on from there.
@@ -225,78 +206,6 @@ impl Traversal<'_> {
         }
         places
     }
-}
-
-/// The search for one link.
-struct Search<'a> {
-    guide: &'a dyn Guide,
-    options: &'a Options,
-    named: &'a Reference,
-    digest: Digest,
-    standard: &'a Standard,
-    uri: Option<&'a str>,
-}
-
-impl Search<'_> {
-    /// Returns the link at the first place where all is proven, else where most is.
-    async fn find(&self, places: Vec<Location>) -> Result<Result<Found, Gap>> {
-        let mut best: Option<Found> = None;
-        let (mut failure, mut other) = (None, None);
-        for place in &places {
-            match self.look(place).await {
-                Ok(found) => {
-                    let proof = found.proof();
-                    if best.as_ref().is_none_or(|best| best.proof() < proof) {
-                        best = Some(found);
-                    }
-                    if proof == WHOLE {
-                        break;
-                    }
-                }
-                Err(error) => match error.reason().class() {
-                    Class::NotFound => {}
-                    Class::Content => other = other.or(Some(error)),
-                    _ => failure = failure.or(Some(Gap::Failed(Why::from(&at(error, place))))),
-                },
-            }
-        }
-        Ok(match (best, failure) {
-            (Some(found), failure) => Ok(Found { failure, ..found }),
-            (None, Some(failure)) => Err(failure),
-            (None, None) => Err(self.missing(&places, other)),
-        })
-    }
-
-    /// Judges the link by what is at `place`, under the name that its child gives it: its signatures
-    /// were made for that name, wherever it was carried.
-    async fn look(&self, place: &Location) -> Result<Found> {
-        let store = self.guide.open(place)?;
-        let document = store.manifest(&Selector::Digest(self.digest)).await?;
-        let artifact = Artifact::stored(self.named.clone(), document);
-        let Standard { trust, policy } = self.standard;
-        let verification = verify(&*store, artifact, trust, policy).await?;
-        let vouchers = &self.options.vouchers;
-        let proven = prove(&*store, &verification, self.standard, vouchers, self.uri).await?;
-        Ok(Found {
-            place: place.clone(),
-            verification,
-            proven,
-            failure: None,
-        })
-    }
-
-    fn missing(&self, places: &[Location], other: Option<Error>) -> Gap {
-        let places: Vec<_> = places.iter().map(|place| format!("`{place}`")).collect();
-        let places = places.join(", ");
-        Gap::Missing(match other {
-            Some(error) => format!("nothing in {places} has its digest: {error}"),
-            None => format!("it is not in {places}"),
-        })
-    }
-}
-
-fn at(error: Error, place: &Location) -> Error {
-    error.at(format_args!("`{place}`"))
 }
 
 /// Says why the rule for a link does not admit it, if so.

@@ -1,30 +1,27 @@
 //! `--chain`: the models that a model was made from, verified as it is.
 
 mod drawing;
+mod walker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use clap::Args;
 use jiff::Timestamp;
-use modelctl::chain::{self, Chain, Guide, Options, Standard, Voucher};
+use modelctl::chain::{Options, Voucher};
 use modelctl::error::{Error, Reason, Result};
 use modelctl::identity::Match;
 use modelctl::policy::Circumstances;
 use modelctl::provenance::Role;
-use modelctl::reference::{Location, Reference};
-use modelctl::store::{SharedStore, Store};
+use modelctl::reference::Location;
 use modelctl::trust::sigstore::{Identity, Keyless};
 use modelctl::trust::{Authority, TrustRoot};
-use modelctl::verify::Verification;
 
 pub(super) use self::drawing::{Walked, drawn};
+pub(super) use self::walker::{Setting, Walker};
 use super::policy::Basis;
-use super::report::Failure;
-use super::stores::{MirrorArgs, RegistryArgs, Stores};
 use super::terminal::Terminal;
-use super::trust::TrustArgs;
 use super::{keys, parse};
 
 /// Whether, and by whom, the models must be signed that a model was made from.
@@ -118,27 +115,6 @@ impl FromStr for Accepted {
             ),
         }
     }
-}
-
-/// What a walk depends on besides the flags about it.
-#[derive(Clone, Copy)]
-pub(super) struct Setting<'a> {
-    pub(super) trust: &'a TrustArgs,
-    pub(super) registry: &'a RegistryArgs,
-    pub(super) mirrors: &'a MirrorArgs,
-    pub(super) stores: &'a Stores,
-    pub(super) terminal: &'a Terminal,
-}
-
-/// Whoever walks: who knows where links are, and by what each is judged.
-pub(super) struct Walker<'a> {
-    basis: &'a Basis,
-    setting: Setting<'a>,
-    /// Other registries than that of the artifact, for which its credentials are not.
-    others: Stores,
-    location: Location,
-    roles: BTreeMap<Role, TrustRoot>,
-    options: Options,
 }
 
 impl ChainArgs {
@@ -239,7 +215,7 @@ impl ChainArgs {
         let root = setting.trust.instance(setting.terminal).await?;
         let authority = |identity: &str| {
             let identity = Identity::new(Match::exact(identity)?, issuer.clone());
-            let root = std::sync::Arc::clone(&root);
+            let root = Arc::clone(&root);
             Ok(Authority::keyless(
                 identity.to_string(),
                 Keyless { root, identity },
@@ -264,84 +240,6 @@ impl Accepted {
                 now: Some(Timestamp::now()),
                 ..Circumstances::default()
             },
-        })
-    }
-}
-
-impl Walker<'_> {
-    /// Walks the chain of the artifact that `root` is about, which is in `store`.
-    pub(super) async fn walk(&self, store: &dyn Store, root: &Verification) -> Result<Chain> {
-        let standard = Standard {
-            trust: self.basis.trust.clone(),
-            policy: self.basis.policy.clone(),
-        };
-        chain::walk(self, store, root, &standard, &self.options).await
-    }
-
-    /// Walks the chain, and fails with the tree if it is broken.
-    pub(super) async fn unbroken(
-        &self,
-        store: &dyn Store,
-        root: &Verification,
-    ) -> Result<Chain, Failure> {
-        let chain = self.walk(store, root).await?;
-        match chain.refusal() {
-            None => Ok(chain),
-            Some(error) => {
-                let failure = Failure::from(error).with(&Walked::new(&chain));
-                Err(failure.details(drawn(&chain)))
-            }
-        }
-    }
-
-    /// Returns what also asks for those whom a flag names; a flag never asks for less than a policy.
-    fn stricter(&self, standard: Standard, own: Option<&TrustRoot>) -> Result<Standard> {
-        let Some(own) = own else { return Ok(standard) };
-        self.basis.refuse_namesakes(own)?;
-        let signed = self.setting.trust.signed_by(own.names())?;
-        Ok(Standard {
-            policy: standard.policy.and(signed),
-            trust: standard.trust.and(own.clone()),
-        })
-    }
-}
-
-#[async_trait]
-impl Guide for Walker<'_> {
-    fn open(&self, location: &Location) -> Result<SharedStore> {
-        let is_same_host = match (location, &self.location) {
-            (Location::Registry { host, .. }, Location::Registry { host: named, .. }) => {
-                host == named
-            }
-            _ => false,
-        };
-        match is_same_host {
-            true => self.setting.stores.read(location),
-            false => self.others.read(location),
-        }
-    }
-
-    async fn standard(&self, role: Role, reference: &Reference) -> Result<Standard> {
-        let own = self.roles.get(&role);
-        let alike = || Standard {
-            trust: self.basis.trust.clone(),
-            policy: self.basis.policy.clone(),
-        };
-        if let Some(chain) = &self.basis.chain {
-            let terminal = self.setting.terminal;
-            let found = chain.standard(role, reference.location(), terminal).await?;
-            return self.stricter(found.unwrap_or_else(alike), own);
-        }
-        if self.basis.applied.is_some() {
-            return self.stricter(alike(), own);
-        }
-        let circumstances = Circumstances {
-            now: Some(Timestamp::now()),
-            ..Circumstances::default()
-        };
-        Ok(Standard {
-            trust: own.unwrap_or(&self.basis.trust).clone(),
-            policy: self.setting.trust.signed()?.under(circumstances),
         })
     }
 }

@@ -145,6 +145,14 @@ impl VerifyArgs {
 }
 
 pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    let is_directory = is_directory(&args.target);
+    if args.chain.is_given() && (is_directory || args.files.signature.is_some()) {
+        let message =
+            "a directory's chain is not walked: the models that it was made from are not in it";
+        return Err(Error::new(Reason::Usage, message)
+            .hint("name the artifact: `modelctl verify REF --chain`")
+            .into());
+    }
     if args.files.signature.is_some() {
         return verify_model(Path::new(&args.target), &args, terminal).await;
     }
@@ -154,14 +162,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .hint("name one: `--signature model.sig`")
             .into());
     }
-    if is_directory(&args.target) && args.chain.is_given() {
-        let message =
-            "a directory's chain is not walked: the models that it was made from are not in it";
-        return Err(Error::new(Reason::Usage, message)
-            .hint("name the artifact: `modelctl verify REF --chain`")
-            .into());
-    }
-    if is_directory(&args.target) {
+    if is_directory {
         return verify_directory(Path::new(&args.target), &args, terminal).await;
     }
     if args.deep {
@@ -171,7 +172,14 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
                 .into(),
         );
     }
-    let reference: Reference = args.target.parse()?;
+    verify_artifact(args.target.parse()?, &args, terminal).await
+}
+
+async fn verify_artifact(
+    reference: Reference,
+    args: &VerifyArgs,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
     let store = stores.read(reference.location())?;

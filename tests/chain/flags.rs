@@ -55,6 +55,16 @@ fn a_directory_has_no_chain_and_a_pull_needs_verification() {
     at.run(&["verify", "./out", "--key", "merged.pub"]).ok();
     at.run(&["verify", "./out", "--key", "merged.pub", "--chain"])
         .refused(2, "usage");
+    let signature = [
+        "verify",
+        "./models/base",
+        "--signature",
+        "model.sig",
+        "--key",
+        "base.pub",
+    ];
+    at.run(&[&signature[..], &["--chain"]].concat())
+        .refused(2, "usage");
     at.run(&["pull", MERGED, "./other", "--chain"])
         .refused(2, "usage");
     assert!(!at.path("other").exists());
