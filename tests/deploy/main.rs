@@ -16,3 +16,5 @@ mod site;
 mod refusals;
 mod restarts;
 mod triton;
+mod workflow;
+mod workflows;
