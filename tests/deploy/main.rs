@@ -13,6 +13,7 @@ mod support;
 
 mod site;
 
+mod manifests;
 mod refusals;
 mod restarts;
 mod triton;
