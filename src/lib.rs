@@ -37,6 +37,7 @@ pub mod oms;
 pub mod pack;
 pub mod path;
 pub mod policy;
+pub mod position;
 pub mod predicate;
 mod private_directory;
 pub mod progress;
