@@ -10,10 +10,18 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Reason};
 use crate::limits;
 
-/// What a check of a log cannot find, in a sentence.
-pub const UNDETECTED: &str = "not detectable here: records removed from the end, or a log written \
-    anew from its beginning, by someone who can write the file; only a checkpoint that was signed \
-    and kept elsewhere shows that";
+/// Says what a check of a log cannot find, if it is known to be what was signed up to the record
+/// `signed`.
+pub fn undetected(signed: Option<u64>) -> String {
+    let what = match signed {
+        None => "records removed from the end, or a log written anew from its beginning".to_owned(),
+        Some(seq) => format!("records after {seq} that were removed from the end, or written anew"),
+    };
+    format!(
+        "not detectable here: {what}, by someone who can write the file; only a checkpoint that was \
+         signed later and kept elsewhere shows that"
+    )
+}
 
 /// What is wrong at a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -178,7 +186,7 @@ impl Chain {
             }
             Err(Fault::Edited { claimed, found }) => {
                 self.settle(None);
-                self.edited(&claimed, found);
+                self.edited(claimed, found);
             }
             Err(Fault::Unreadable) => self.unreadable(line),
         }
@@ -256,13 +264,13 @@ impl Chain {
 
     /// Records a line that hashes to something else than it says. What it says of its place is
     /// believed only as far as it fits.
-    fn edited(&mut self, claimed: &Link, found: Digest) {
-        let seq = claimed.head.seq;
+    fn edited(&mut self, claimed: Head, found: Digest) {
+        let seq = claimed.seq;
         let message = format!("it is not as it was written (it says that it is record {seq})");
         self.report(self.lines, Kind::Edited, message);
         self.last = Some(Anchor {
             seq: self.next(),
-            hashes: [claimed.head.hash, found],
+            hashes: [claimed.hash, found],
         });
         self.rival = None;
     }

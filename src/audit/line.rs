@@ -50,7 +50,7 @@ pub(super) enum Fault {
     /// It is no record at all, or only the beginning of one.
     Unreadable,
     /// It is not as it was written: the place that it claims in the chain, and what it hashes to.
-    Edited { claimed: Link, found: Digest },
+    Edited { claimed: Head, found: Digest },
 }
 
 /// A record without its hash.
@@ -129,18 +129,18 @@ pub(super) fn read(line: &[u8]) -> Result<Link, Fault> {
         ("torn", Some(bytes), Some(digest)) => Some(Torn { bytes, digest }),
         _ => None,
     };
-    let claimed = Link {
-        head: Head {
-            seq: fields.seq,
-            hash: stated,
-        },
+    let claimed = Head {
+        seq: fields.seq,
+        hash: stated,
+    };
+    if found != stated {
+        return Err(Fault::Edited { claimed, found });
+    }
+    Ok(Link {
+        head: claimed,
         previous: fields.previous,
         torn,
-    };
-    match found == stated {
-        true => Ok(claimed),
-        false => Err(Fault::Edited { claimed, found }),
-    }
+    })
 }
 
 /// Parts a line into its text without the hash, and the hash.

@@ -136,16 +136,12 @@ struct LogEntry {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Signing {
-    /// What was asked for: `sign`, `attest` or `push`.
-    pub command: String,
-    /// What it is about.
-    pub reference: String,
-    /// Its digest.
-    pub digest: Digest,
-    /// What is going to be said of it.
-    pub predicate_types: Vec<String>,
-    /// By whom.
-    pub signer: String,
+    command: String,
+    reference: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+    predicate_type: String,
+    signer: String,
 }
 
 /// What a crash left of a line.
@@ -245,6 +241,27 @@ impl Decision {
             evidence_left_out: self.evidence_left_out + left_out,
             ..self.clone()
         })
+    }
+}
+
+impl Signing {
+    /// Returns that `signer` is about to sign a statement of this type for `command`.
+    pub fn new(command: &str, signer: &str, predicate_type: &str) -> Self {
+        Self {
+            command: command.to_owned(),
+            reference: String::new(),
+            digest: None,
+            predicate_type: plain(predicate_type),
+            signer: plain(signer),
+        }
+    }
+
+    /// Says what it is about.
+    #[must_use]
+    pub fn about(mut self, reference: impl Display, digest: Option<Digest>) -> Self {
+        self.reference = plain(&reference.to_string());
+        self.digest = digest;
+        self
     }
 }
 

@@ -91,8 +91,8 @@ fn anyone_can_compute_the_hash_of_a_line() {
 fn lines_that_are_removed_moved_copied_or_put_in_between_are_found() {
     use Kind::{Edited, Foreign, Inserted, Removed, Reordered, Torn};
     let honest = lines(6);
-    type Change = fn(&mut Vec<Vec<u8>>);
-    let table: &[(&str, Change, &[(u64, Kind)])] = &[
+    type Row = (&'static str, fn(&mut Vec<Vec<u8>>), &'static [(u64, Kind)]);
+    let table: &[Row] = &[
         ("nothing", |_| {}, &[]),
         ("first removed", |l| drop(l.remove(0)), &[(1, Removed)]),
         ("one removed", |l| drop(l.remove(2)), &[(3, Removed)]),

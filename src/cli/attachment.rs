@@ -13,6 +13,8 @@ use modelctl::verify::Artifact;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::audit::Recorder;
+
 /// A referrer that a command attached, in JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,12 +45,15 @@ pub(super) struct Target<'a> {
     pub(super) signer: &'a dyn Signer,
     /// Whether in cosign's older form, too.
     pub(super) is_legacy: bool,
+    /// What records it, before it is done.
+    pub(super) recorder: &'a Recorder,
 }
 
 impl Target<'_> {
     /// Signs the artifact; `annotations` are signed with it.
     pub(super) async fn sign(&self, annotations: Map<String, Value>) -> Result<Attachment> {
         let (store, artifact, signer) = (self.store, self.artifact, self.signer);
+        self.recorder.signing(artifact, signer, SIGNATURE).await?;
         let now = Timestamp::now();
         let done = attest::sign(store, artifact, annotations.clone(), signer, now).await?;
         let legacy = match self.is_legacy {
@@ -62,6 +67,9 @@ impl Target<'_> {
     /// model signature alone would make cosign overlook older kinds of signatures.
     pub(super) async fn sign_model(&self, name: &str) -> Result<Attachment> {
         let (store, artifact, signer) = (self.store, self.artifact, self.signer);
+        self.recorder
+            .signing(artifact, signer, oms::PREDICATE)
+            .await?;
         let done = attest::sign_model(store, artifact, name, signer, Timestamp::now()).await?;
         Ok(Attachment::new(oms::PREDICATE, done, None))
     }
@@ -72,6 +80,9 @@ impl Target<'_> {
         let mut attached = Vec::new();
         for claim in claims {
             let predicate_type = claim.predicate_type.clone();
+            self.recorder
+                .signing(artifact, signer, &predicate_type)
+                .await?;
             let now = Timestamp::now();
             let done = attest::attest_claim(store, artifact, claim, signer, now).await?;
             let legacy = match self.is_legacy {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use modelctl::content::Objection;
 use modelctl::download::Retry;
-use modelctl::error::{Error, Reason};
+use modelctl::error::{Error, Reason, Result};
 use modelctl::installed::Installed;
 use modelctl::policy::Pins;
 use modelctl::reference::Reference;
@@ -15,14 +15,17 @@ use modelctl::selection::Selection;
 use modelctl::sink::Io;
 use modelctl::store::Store;
 use modelctl::unpack::{Existing, PullOptions, pull};
-use modelctl::verify::{Artifact, Proof, Verified, unverified_model_signatures, verify};
+use modelctl::verify::{
+    Artifact, Proof, Verification, Verified, refusal, unverified_model_signatures, verify,
+};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::audit::{AuditArgs, Grounds, Recorder};
 use super::cache::PullCacheArgs;
 use super::content::{self, ContentArgs};
 use super::parse;
-use super::policy::{Applied, Asked, PolicyArgs, Ruling};
+use super::policy::{Applied, Asked, Basis, PolicyArgs, Ruling};
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
@@ -94,6 +97,8 @@ pub(super) struct PullArgs {
     concurrency: ConcurrencyArgs,
     #[command(flatten)]
     cache: PullCacheArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 /// How large files are written.
@@ -144,17 +149,32 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         .hint("add `--verify`; without it nothing would be verified")
         .into());
     }
-    let directory = directory(&args)?;
+    let recorder = args.audit.recorder("pull", &args.reference).await?;
+    let pulled = pull_model(&args, &recorder, terminal).await;
+    recorder.finish(pulled).await
+}
+
+async fn pull_model(
+    args: &PullArgs,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    let directory = directory(args)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let store = stores.read(args.reference.location())?;
     let asked = Asked {
         location: args.reference.location(),
         verify: args.verify,
-        pins: pins(&args, &directory),
+        pins: pins(args, &directory),
     };
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
-    let (artifact, applied) = admit(&*store, &args.reference, ruling.await?, terminal).await?;
-    let signature = model_signature(&*store, &artifact, &args).await?;
+    let to = Admission {
+        store: &*store,
+        reference: &args.reference,
+        recorder,
+    };
+    let (artifact, applied) = to.admit(ruling.await?, terminal).await?;
+    let signature = model_signature(&*store, &artifact, args).await?;
     let options = PullOptions {
         selection: Selection {
             include: args.include.clone(),
@@ -285,47 +305,88 @@ fn pins(args: &PullArgs, directory: &Path) -> Pins {
     installed.iter().map(Installed::pin).collect()
 }
 
-/// Resolves the artifact once and decides whether it may be fetched.
-async fn admit(
-    store: &dyn Store,
-    reference: &Reference,
-    ruling: Ruling,
-    terminal: &Terminal,
-) -> Result<(Verified<Artifact>, Option<Applied>), Failure> {
-    let (basis, enforced) = match ruling {
-        Ruling::Enforce(basis) => (basis, true),
-        Ruling::Warn(basis) => (basis, false),
-        Ruling::Unchecked(why) => {
-            let artifact = Artifact::resolve(store, reference).await?;
-            terminal.say(&printable(&format!(
-                "UNVERIFIED: {why}; anyone may have made this"
-            )));
-            return Ok((Verified::unchecked(artifact, why), None));
+/// What is to be admitted, and what records the decision.
+struct Admission<'a> {
+    store: &'a dyn Store,
+    reference: &'a Reference,
+    recorder: &'a Recorder,
+}
+
+impl Admission<'_> {
+    /// Resolves the artifact once, decides whether it may be fetched, and records that.
+    async fn admit(
+        &self,
+        ruling: Ruling,
+        terminal: &Terminal,
+    ) -> Result<(Verified<Artifact>, Option<Applied>), Failure> {
+        let (basis, enforced) = match ruling {
+            Ruling::Enforce(basis) => (basis, true),
+            Ruling::Warn(basis) => (basis, false),
+            Ruling::Unchecked(why) => return Ok((self.unchecked(why, terminal).await?, None)),
+        };
+        let artifact = Artifact::resolve(self.store, self.reference).await?;
+        let verification = verify(self.store, artifact, &basis.trust, &basis.policy).await?;
+        let lines = explain(verification.verdict());
+        if enforced {
+            let artifact = self.enforced(verification, &basis, &lines).await?;
+            lines.iter().for_each(|line| terminal.say(&printable(line)));
+            return Ok((artifact, basis.applied));
         }
-    };
-    let artifact = Artifact::resolve(store, reference).await?;
-    let verification = verify(store, artifact, &basis.trust, &basis.policy).await?;
-    let lines = explain(verification.verdict());
-    let json = serde_json::json!({
-        "verified": false,
-        "reference": verification.artifact().pinned().to_string(),
-        "digest": verification.artifact().digest().to_string(),
-        "policy": basis.applied,
-        "findings": verification.verdict().findings,
-        "objections": verification.verdict().objections,
-    });
-    if enforced {
-        let admitted = verification.admit();
-        let artifact = admitted.map_err(|e| Failure::from(e).with(&json).details(lines.clone()))?;
         lines.iter().for_each(|line| terminal.say(&printable(line)));
-        return Ok((artifact, basis.applied));
+        let artifact = self.warned(verification, &basis, terminal).await?;
+        Ok((artifact, basis.applied))
     }
-    let artifact = verification.artifact().clone();
-    lines.iter().for_each(|line| terminal.say(&printable(line)));
-    let why = match verification.admit() {
-        Ok(_) => "the policy only warns, and would have admitted it".to_owned(),
-        Err(error) => format!("the policy only warns: {error}"),
-    };
-    terminal.say(&printable(&format!("UNVERIFIED: {why}")));
-    Ok((Verified::unchecked(artifact, why), basis.applied))
+
+    /// Returns the artifact, for which nobody vouches.
+    async fn unchecked(&self, why: String, terminal: &Terminal) -> Result<Verified<Artifact>> {
+        let artifact = Artifact::resolve(self.store, self.reference).await?;
+        self.recorder.unverified(artifact.digest(), &why).await?;
+        terminal.say(&printable(&format!(
+            "UNVERIFIED: {why}; anyone may have made this"
+        )));
+        Ok(Verified::unchecked(artifact, why))
+    }
+
+    /// Returns the artifact if the verdict admits it.
+    async fn enforced(
+        &self,
+        verification: Verification,
+        basis: &Basis,
+        lines: &[String],
+    ) -> Result<Verified<Artifact>, Failure> {
+        let (verdict, digest) = (verification.verdict(), verification.artifact().digest());
+        self.recorder
+            .judged(basis.into(), Some(digest), verdict)
+            .await?;
+        let json = serde_json::json!({
+            "verified": false,
+            "reference": verification.artifact().pinned().to_string(),
+            "digest": digest.to_string(),
+            "policy": basis.applied,
+            "findings": verdict.findings,
+            "objections": verdict.objections,
+        });
+        let admitted = verification.admit();
+        admitted.map_err(|error| Failure::from(error).with(&json).details(lines.to_vec()))
+    }
+
+    /// Returns the artifact whatever the verdict is: the policy only warns.
+    async fn warned(
+        &self,
+        verification: Verification,
+        basis: &Basis,
+        terminal: &Terminal,
+    ) -> Result<Verified<Artifact>> {
+        let (verdict, artifact) = (verification.verdict(), verification.artifact().clone());
+        let why = match refusal(verdict, self.reference) {
+            None => "the policy only warns, and would have admitted it".to_owned(),
+            Some(error) => format!("the policy only warns: {error}"),
+        };
+        let grounds = Grounds::from(basis);
+        self.recorder
+            .warned(grounds, artifact.digest(), verdict, &why)
+            .await?;
+        terminal.say(&printable(&format!("UNVERIFIED: {why}")));
+        Ok(Verified::unchecked(artifact, why))
+    }
 }

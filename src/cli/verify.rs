@@ -11,6 +11,7 @@ use modelctl::reference::{Location, Reference};
 use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
+use super::audit::{AuditArgs, Grounds, Recorder};
 use super::files::FilesArgs;
 use super::policy::{Applied, Asked, Basis, PolicyArgs};
 use super::report::{Failure, Report, count, size};
@@ -57,6 +58,8 @@ pub(super) struct VerifyArgs {
     registry: RegistryArgs,
     #[command(flatten)]
     mirrors: MirrorArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 #[derive(Serialize)]
@@ -89,8 +92,18 @@ impl VerifyArgs {
 }
 
 pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    let recorder = args.audit.recorder("verify", &args.target).await?;
+    let verified = verify_target(&args, &recorder, terminal).await;
+    recorder.finish(verified).await
+}
+
+async fn verify_target(
+    args: &VerifyArgs,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     if args.files.signature.is_some() {
-        return verify_model(Path::new(&args.target), &args, terminal).await;
+        return verify_model(Path::new(&args.target), args, recorder, terminal).await;
     }
     if let Some(flag) = args.files.given() {
         let message = format!("`{flag}` is about model signatures");
@@ -99,7 +112,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .into());
     }
     if is_directory(&args.target) {
-        return verify_directory(Path::new(&args.target), &args, terminal).await;
+        return verify_directory(Path::new(&args.target), args, recorder, terminal).await;
     }
     if args.deep {
         return Err(
@@ -108,6 +121,14 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
                 .into(),
         );
     }
+    verify_artifact(args, recorder, terminal).await
+}
+
+async fn verify_artifact(
+    args: &VerifyArgs,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     let reference: Reference = args.target.parse()?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
@@ -124,6 +145,10 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
         verdict: verification.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
+    let digest = verification.artifact().digest();
+    recorder
+        .judged(Grounds::from(&basis), Some(digest), verification.verdict())
+        .await?;
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
         Ok(_) => {
@@ -157,6 +182,7 @@ struct VerifiedModel<'a> {
 async fn verify_model(
     path: &Path,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     if let Some(flag) = args.trust.requires() {
@@ -186,6 +212,11 @@ async fn verify_model(
         verdict: found.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
+    let grounds = Grounds {
+        trust: &trust,
+        applied: None,
+    };
+    recorder.judged(grounds, None, found.verdict()).await?;
     let lines = explain(found.verdict());
     let files = count(found.files(), "file");
     match found.admit() {
@@ -219,6 +250,7 @@ struct VerifiedDirectory<'a> {
 async fn verify_directory(
     directory: &Path,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
@@ -240,6 +272,10 @@ async fn verify_directory(
         policy: basis.applied.as_ref(),
         verdict: &verdict,
     };
+    let digest = Some(installed.digest());
+    recorder
+        .judged(Grounds::from(&basis), digest, &verdict)
+        .await?;
     if let Some(error) = modelctl::verify::refusal(&verdict, installed.reference()) {
         return Err(Failure::from(error).with(&data).details(lines));
     }

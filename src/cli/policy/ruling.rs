@@ -36,8 +36,8 @@ pub(in super::super) struct Basis {
 /// Which policy of which file was applied, in JSON.
 #[derive(Debug, Clone, Serialize)]
 pub(in super::super) struct Applied {
-    file: String,
-    digest: Digest,
+    pub(in super::super) file: String,
+    pub(in super::super) digest: Digest,
     pub(in super::super) name: String,
     mode: Mode,
 }
