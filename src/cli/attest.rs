@@ -107,7 +107,7 @@ async fn attest(
         is_legacy,
         recorder,
     };
-    let done = to.attest(claims).await?;
+    let done = to.open().await?.attest(claims).await?;
     let lines: Vec<_> = done.iter().map(|one| summary(one, &by.name)).collect();
     let report = sign::report(&artifact, done)?;
     Ok(lines.into_iter().fold(report, Report::say))

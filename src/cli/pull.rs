@@ -212,7 +212,9 @@ async fn pull_model(
             None,
             serde_json::to_value(verdict).unwrap_or_default(),
         ),
-        Proof::Unchecked { why } => (false, Some(why.clone()), Value::Object(Default::default())),
+        Proof::Unchecked { why, .. } => {
+            (false, Some(why.clone()), Value::Object(Default::default()))
+        }
     };
     let summary = format!(
         "pulled {}, {} ({} fetched, {} from the cache){}",
@@ -387,6 +389,7 @@ impl Admission<'_> {
             .warned(grounds, artifact.digest(), verdict, &why)
             .await?;
         terminal.say(&printable(&format!("UNVERIFIED: {why}")));
-        Ok(Verified::unchecked(artifact, why))
+        let artifact = Verified::unchecked(artifact, why);
+        Ok(artifact.keeping(verification.collected()))
     }
 }

@@ -163,9 +163,10 @@ async fn push_model(
             is_legacy,
             recorder,
         };
+        let mut to = to.open().await?;
         if args.sign {
             referrers.push(to.sign(Map::new()).await?);
-            if !args.no_oms && can_list(to.signer, terminal) {
+            if !args.no_oms && can_list(&*by.signer, terminal) {
                 referrers.push(to.sign_model(&name).await?);
             }
         }

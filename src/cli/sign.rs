@@ -109,6 +109,7 @@ async fn sign_artifact(
     };
     let annotations = args.annotation.iter().cloned();
     let annotations = annotations.map(|(key, value)| (key, value.into()));
+    let mut to = to.open().await?;
     let signed = to.sign(annotations.collect::<Map<_, _>>()).await?;
     let before = if signed.existed { " before" } else { "" };
     let summary = format!("signed{before} by {}", by.name);
