@@ -80,8 +80,8 @@ fn every_decision_is_recorded_with_its_grounds() {
     let digest = verified.ok().rsplit_once('@').unwrap().1.to_owned();
     pull(&at, "other.pub").refused(3, "untrusted-signer");
     pull(&at, "cosign.pub").ok();
-    run(&at, &["pull", LAYOUT, "./out", "--force"]).ok();
     run(&at, &["verify", "./out", "--key", "cosign.pub"]).ok();
+    run(&at, &["pull", LAYOUT, "./out", "--force"]).ok();
     run(&at, &["policy", "explain", LAYOUT, "--key", "other.pub"]).refused(3, "untrusted-signer");
     assert_eq!(
         decisions(&at),
@@ -89,8 +89,8 @@ fn every_decision_is_recorded_with_its_grounds() {
             decision("verify", "admitted", &[]),
             decision("pull", "refused", &["untrusted-signer"]),
             decision("pull", "admitted", &[]),
-            decision("pull", "unverified", &[]),
             decision("verify", "admitted", &[]),
+            decision("pull", "unverified", &[]),
             decision("policy explain", "refused", &["untrusted-signer"]),
         ]
     );
@@ -111,8 +111,8 @@ fn every_decision_is_recorded_with_its_grounds() {
         evidence["predicateType"],
         "https://sigstore.dev/cosign/sign/v1"
     );
-    assert_eq!(records[3]["why"], "`--verify` was not asked for");
-    assert_eq!(records[4]["reference"], "./out");
+    assert_eq!(records[4]["why"], "`--verify` was not asked for");
+    assert_eq!(records[3]["reference"], "./out");
     verify_log(&at, &[]).ok();
 }
 

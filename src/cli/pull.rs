@@ -168,12 +168,14 @@ async fn pull_model(
         pins: pins(args, &directory),
     };
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
+    let ruling = ruling.await?;
+    let content = args.content.gate(&ruling)?;
     let to = Admission {
         store: &*store,
         reference: &args.reference,
         recorder,
     };
-    let (artifact, applied) = to.admit(ruling.await?, terminal).await?;
+    let (artifact, applied) = to.admit(ruling, terminal).await?;
     let signature = model_signature(&*store, &artifact, args).await?;
     let options = PullOptions {
         selection: Selection {
@@ -191,7 +193,7 @@ async fn pull_model(
         retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),
-        content: args.content.gate(),
+        content,
     };
     let pulled = pull(
         &*store,
