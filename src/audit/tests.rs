@@ -181,7 +181,12 @@ fn lines_that_are_removed_moved_copied_or_put_in_between_are_found() {
         (
             "renumbered",
             |l| l[2] = forged(&l[2], "\"seq\":3", "\"seq\":30"),
-            &[(3, Reordered), (4, Reordered), (5, Reordered), (6, Reordered)],
+            &[
+                (3, Reordered),
+                (4, Reordered),
+                (5, Reordered),
+                (6, Reordered),
+            ],
         ),
         (
             "forged before one",
