@@ -31,6 +31,9 @@ const NAMES: [(&str, &str); 14] = [
     ("emailAddress", "1.2.840.113549.1.9.1"),
 ];
 
+/// The longest object identifier that is read as text.
+const IDENTIFIER_CHARS: usize = 128;
+
 /// A distinguished name: a certificate's subject or issuer.
 ///
 /// Two are equal when they have the same attributes with the same values in the same order, letter
@@ -124,7 +127,10 @@ pub(super) fn attribute_named(text: &str) -> Option<ObjectIdentifier> {
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(text));
     let identifier = known.map_or(text, |(_, identifier)| identifier);
-    ObjectIdentifier::new(identifier).ok()
+    // The parser's own arithmetic overflows on longer numbers, and its depth on longer texts.
+    let fits = |number: &str| number.len() <= 10 && number.parse::<u32>().is_ok();
+    let is_sound = identifier.len() <= IDENTIFIER_CHARS && identifier.split('.').all(fits);
+    is_sound.then(|| ObjectIdentifier::new(identifier).ok())?
 }
 
 impl FromStr for DistinguishedName {
@@ -192,6 +198,19 @@ mod tests {
             "CN=#0403666f6f",
         ] {
             assert_eq!(name(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn identifiers_that_would_overflow_are_no_attributes() {
+        for (good, bad) in [
+            ("1.2.4294967295", "1.2.4294967296".to_owned()),
+            ("1.2.3", "18446744073709551615".to_owned()),
+            ("1.2.3.4", format!("1.2{}", ".3".repeat(50_000))),
+            ("1.2.4", format!("1.2.{}", "0".repeat(50_000))),
+        ] {
+            assert!(attribute_named(good).is_some(), "{good}");
+            assert!(attribute_named(&bad).is_none(), "{bad:.40}");
         }
     }
 
