@@ -12,7 +12,8 @@ use super::super::report::{Failure, Report};
 use super::super::stores::{MirrorArgs, RegistryArgs};
 use super::super::terminal::{Terminal, printable};
 use super::super::trust::{TrustArgs, explain};
-use super::{Applied, Asked, PolicyArgs, Ruling};
+use super::check::contents;
+use super::{Applied, Asked, PolicyArgs};
 
 /// Show which policy covers an artifact, what it asks for, and what meets each requirement or why
 /// nothing does.
@@ -58,10 +59,7 @@ pub(super) async fn run(args: ExplainArgs, terminal: &Terminal) -> Result<Report
         .policy
         .ruling(&args.trust, asked, &stores, terminal)
         .await?;
-    let basis = match ruling {
-        Ruling::Enforce(basis) | Ruling::Warn(basis) => basis,
-        Ruling::Unchecked(_) => return Err(TrustArgs::nobody().into()),
-    };
+    let basis = ruling.basis()?;
     let store = stores.read(args.reference.location())?;
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let verification = verify(&*store, artifact, &basis.trust, &basis.policy).await?;
@@ -95,7 +93,10 @@ pub(super) async fn run(args: ExplainArgs, terminal: &Terminal) -> Result<Report
 
 /// Returns what a policy asks for, as lines.
 fn asks(policy: &Policy) -> Vec<String> {
-    policy.rules().iter().flat_map(rule).collect()
+    let rules = policy.rules().iter().flat_map(rule);
+    let content = policy.content().map(contents).unwrap_or_default();
+    let content = content.into_iter().map(|line| format!("  {line}"));
+    rules.chain(content).collect()
 }
 
 fn rule(rule: &Rule) -> Vec<String> {
