@@ -72,6 +72,11 @@ impl DistinguishedName {
         for relative in &name.0 {
             let mut attributes = Vec::new();
             for attribute in relative.0.iter() {
+                // An identifier that is not in its one encoding (X.690, section 8.19.2) is shown as
+                // another one that it does not equal.
+                if attribute_named(&attribute.oid.to_string()) != Some(attribute.oid) {
+                    return Err(ambiguous(&attribute.oid));
+                }
                 attributes.push(Attribute {
                     kind: attribute.oid,
                     value: Value::from_any(&attribute.value)?,
@@ -111,6 +116,11 @@ impl Value {
         };
         text.map(Self::Text).map_err(malformed)
     }
+}
+
+fn ambiguous(identifier: &ObjectIdentifier) -> Error {
+    let message = format!("a name in a certificate spells {identifier} in an unusual way");
+    Error::new(Reason::CertificateInvalid, message)
 }
 
 fn malformed(error: spki::der::Error) -> Error {
@@ -212,6 +222,19 @@ mod tests {
             assert!(attribute_named(good).is_some(), "{good}");
             assert!(attribute_named(&bad).is_none(), "{bad:.40}");
         }
+    }
+
+    #[test]
+    fn an_attribute_that_only_looks_like_another_is_refused() {
+        let read = |der: &[u8]| {
+            let name = Name::from_der(der).expect("it is DER");
+            let read = DistinguishedName::from_x509(&name);
+            read.map_err(|error| error.reason())
+        };
+        let good = b"\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01a";
+        let padded = b"\x30\x0d\x31\x0b\x30\x09\x06\x04\x55\x80\x04\x03\x0c\x01a";
+        assert_eq!(read(good), Ok(name("CN=a")));
+        assert_eq!(read(padded), Err(Reason::CertificateInvalid));
     }
 
     #[test]

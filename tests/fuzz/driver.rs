@@ -96,9 +96,11 @@ pub(crate) fn drive(target: &Target, budget: Budget) -> Result<Report, Finding> 
         run.one(&input)?;
     }
     let mut random = Random::new(run.seed());
-    while run.goes_on() {
+    let kept = run.report.runs;
+    while run.goes_on(kept) {
         let input = mutated(&corpus, &mut random);
         if run.one(&input)? {
+            run.report.found += 1;
             run.found.push(input.clone());
             corpus.add(input);
         }
@@ -163,9 +165,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn goes_on(&self) -> bool {
+    /// Whether there is more to do, after `kept` runs of what is kept.
+    fn goes_on(&self, kept: u64) -> bool {
         match self.budget {
-            Budget::Iterations(count) => self.report.runs < count,
+            Budget::Iterations(count) => self.report.runs < kept + count,
             Budget::Time(time) => self.began.elapsed() < time,
         }
     }
@@ -213,7 +216,6 @@ impl<'a> Run<'a> {
     fn report(self) -> Report {
         Report {
             places: self.coverage.as_ref().map(Coverage::places),
-            found: self.found.len(),
             ..self.report
         }
     }

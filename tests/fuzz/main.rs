@@ -30,7 +30,7 @@ use crate::driver::Budget;
 use crate::targets::{TARGETS, Target};
 
 /// Mutations of each target's corpus in a plain test run, which is unoptimised.
-const ITERATIONS: u64 = 250;
+const ITERATIONS: u64 = 1000;
 
 /// Runs `targets` within `budget` each, and fails with all that was found.
 fn run<'a>(targets: impl IntoIterator<Item = &'a Target>, budget: Budget) {

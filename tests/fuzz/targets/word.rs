@@ -105,6 +105,7 @@ pub(super) const GLOB: Target = Target::new("glob", |bytes| {
         assert_eq!(glob.matches(text), regexp.admits(text), "{glob} {text:?}");
     }
 })
+.peak(64 << 20)
 .seeds(&[b"https://github.com/acme/*\nhttps://github.com/acme/models"]);
 
 pub(super) const PATTERN: Target = Target::new("pattern", |bytes| {
