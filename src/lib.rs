@@ -24,6 +24,9 @@ pub mod digest_cache;
 pub mod directory;
 pub mod download;
 pub mod error;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hashing;
 pub mod identity;
 pub mod installed;
