@@ -127,7 +127,9 @@ impl Envelope {
         lone_envelope(&self.payload, &self.signature)
     }
 
-    fn claimed_predicate_type(&self) -> Option<String> {
+    /// Returns the predicate type that the payload claims. It means nothing before the signature is
+    /// verified.
+    pub(crate) fn claimed_predicate_type(&self) -> Option<String> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Claim {

@@ -27,6 +27,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::legacy::{self, Layer, SimpleSigning};
+use crate::oms;
 use crate::statement::Statement;
 pub(crate) use own::OwnCertificate;
 use pki::Pki;
@@ -426,7 +427,9 @@ impl TrustRoot {
         match bundle.content() {
             Content::Statement(_) => {
                 let found = self.authenticate(bundle)?;
-                match found.statement.is_about(&digest) {
+                // The list of a model's files is about no content but theirs, all together.
+                let is_list = oms::is_model_signature(&found.statement.predicate_type);
+                match !is_list && found.statement.is_about(&digest) {
                     true => Ok((found.recognised, found.also)),
                     false => Err(mismatch()),
                 }

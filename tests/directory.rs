@@ -27,5 +27,7 @@ mod pull;
 mod push;
 #[path = "directory/receipt.rs"]
 mod receipt;
+#[path = "directory/reference.rs"]
+mod reference;
 #[path = "directory/refusals.rs"]
 mod refusals;
