@@ -12,7 +12,7 @@ use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
 use super::files::FilesArgs;
-use super::policy::{Applied, Asked, Basis, PolicyArgs, Ruling};
+use super::policy::{Applied, Asked, Basis, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{MirrorArgs, RegistryArgs, Stores};
 use super::terminal::Terminal;
@@ -83,14 +83,8 @@ impl VerifyArgs {
             verify: true,
             pins: Pins::default(),
         };
-        match self
-            .policy
-            .ruling(&self.trust, asked, stores, terminal)
-            .await?
-        {
-            Ruling::Enforce(basis) | Ruling::Warn(basis) => Ok(basis),
-            Ruling::Unchecked(_) => Err(TrustArgs::nobody()),
-        }
+        let ruling = self.policy.ruling(&self.trust, asked, stores, terminal);
+        ruling.await?.basis()
     }
 }
 
