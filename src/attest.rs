@@ -13,13 +13,14 @@ use crate::error::Result;
 use crate::legacy::{Layer, SimpleSigning};
 use crate::manifest::Descriptor;
 use crate::model;
-use crate::oms::Contents;
+use crate::oms::{self, Contents};
 use crate::policy::name_annotations;
 use crate::provenance::claim::Claim;
 use crate::referrer::{self, Content, Evidence};
-use crate::sign::{Signer, sign_blob, sign_statement};
+use crate::sign::{Signer, sign_blob, sign_payload};
 use crate::statement::{Statement, Subject};
 use crate::store::Store;
+use crate::trust::Authenticated;
 use crate::verify::Artifact;
 
 /// What attaching a statement came to.
@@ -45,7 +46,7 @@ pub async fn sign(
     let mut names = name_annotations(artifact.reference());
     names.extend(annotations);
     let statement = Statement::signature(artifact.digest(), names);
-    attach_once(store, artifact, &statement, signer, now).await
+    attach_once(store, artifact, Said::Statement(&statement), signer, now).await
 }
 
 /// Attests `predicate`, of the type `predicate_type`, about `artifact`. The predicate's shape is
@@ -82,7 +83,7 @@ pub async fn attest_claim(
     statement
         .subject
         .extend(subjects.map(|file| Subject::named(file.path.as_str(), &file.descriptor.digest)));
-    attach_once(store, artifact, &statement, signer, now).await
+    attach_once(store, artifact, Said::Statement(&statement), signer, now).await
 }
 
 /// Signs the list of the files of the model that `artifact` is, called `name`, as model signatures
@@ -96,30 +97,66 @@ pub async fn sign_model(
 ) -> Result<Attached> {
     let manifest = artifact.document().document().clone();
     let files = model::files(&manifest.into_manifest("the artifact")?)?;
-    let statement = Contents::of_files(name, &files)?.to_statement();
-    attach_once(store, artifact, &statement, signer, now).await
+    let contents = Contents::of_files(name, &files)?;
+    attach_once(store, artifact, Said::Files(&contents), signer, now).await
 }
 
-/// Signs and attaches `statement`, unless this signer's same statement is attached already: doing
+/// What is to be said of an artifact.
+enum Said<'a> {
+    /// A statement.
+    Statement(&'a Statement),
+    /// What its files are.
+    Files(&'a Contents),
+}
+
+impl Said<'_> {
+    fn predicate_type(&self) -> &str {
+        match self {
+            Self::Statement(statement) => &statement.predicate_type,
+            Self::Files(_) => oms::PREDICATE,
+        }
+    }
+
+    fn payload(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::Statement(statement) => statement.to_bytes(),
+            Self::Files(contents) => contents.to_bytes(),
+        }
+    }
+
+    /// Whether `found` says it already; what the content is called, and the version of the format,
+    /// may differ.
+    fn is_said_by(&self, found: &Authenticated) -> bool {
+        match (self, found.files()) {
+            (Self::Statement(statement), None) => says_the_same(found.statement(), statement),
+            (Self::Files(contents), Some(listed)) => {
+                listed.serialization() == contents.serialization()
+                    && listed.resources() == contents.resources()
+            }
+            (Self::Statement(_), Some(_)) | (Self::Files(_), None) => false,
+        }
+    }
+}
+
+/// Signs and attaches `said`, unless this signer's same statement is attached already: doing
 /// a thing twice does not pile up referrers.
 async fn attach_once(
     store: &dyn Store,
     artifact: &Artifact,
-    statement: &Statement,
+    said: Said<'_>,
     signer: &dyn Signer,
     now: Timestamp,
 ) -> Result<Attached> {
     let subject = artifact.document().descriptor();
-    if let Some((referrer, bundle)) = find(store, subject, statement, signer).await? {
+    if let Some((referrer, bundle)) = find(store, subject, &said, signer).await? {
         return Ok(Attached {
             referrer,
             existed: true,
             bundle,
         });
     }
-    let bundle = sign_statement(statement, signer).await?;
-    let referrer =
-        referrer::attach(store, subject, &bundle, &statement.predicate_type, now).await?;
+    let bundle = sign_payload(said.payload()?, signer).await?;
+    let referrer = referrer::attach(store, subject, &bundle, said.predicate_type(), now).await?;
     Ok(Attached {
         referrer,
         existed: false,
@@ -188,11 +225,11 @@ async fn find_legacy(
     Ok(None)
 }
 
-/// Finds the referrer by which `signer` already states `statement`.
+/// Finds the referrer by which `signer` already says `said`.
 async fn find(
     store: &dyn Store,
     subject: &Descriptor,
-    statement: &Statement,
+    said: &Said<'_>,
     signer: &dyn Signer,
 ) -> Result<Option<(Descriptor, Bundle)>> {
     let trust = signer.trust()?;
@@ -206,7 +243,7 @@ async fn find(
         let Ok(found) = trust.authenticate(&bundle) else {
             continue;
         };
-        if says_the_same(found.statement(), statement) && signer.is_content_with(&bundle) {
+        if said.is_said_by(&found) && signer.is_content_with(&bundle) {
             return Ok(Some((referrer.document().descriptor().clone(), bundle)));
         }
     }

@@ -27,7 +27,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::legacy::{self, Layer, SimpleSigning};
-use crate::oms;
+use crate::oms::{self, Contents};
 use crate::statement::Statement;
 pub(crate) use own::OwnCertificate;
 use pki::Pki;
@@ -279,15 +279,21 @@ impl Format {
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     statement: Statement,
+    files: Option<Arc<Contents>>,
     recognised: Recognised,
     format: Format,
     also: Vec<Recognised>,
 }
 
 impl Authenticated {
-    /// Returns what was signed.
+    /// Returns what was signed; of a model signature, all but the list of [files](Self::files).
     pub fn statement(&self) -> &Statement {
         &self.statement
+    }
+
+    /// Returns the files that it lists, if it is a model signature.
+    pub fn files(&self) -> Option<&Arc<Contents>> {
+        self.files.as_ref()
     }
 
     /// Returns in which form it was stored.
@@ -378,8 +384,10 @@ impl TrustRoot {
         let envelope = bundle.envelope()?;
         let signed = Signed::statement(bundle, envelope, self.witnesses.as_deref());
         let (recognised, also) = self.recognise(&signed)?;
+        let (statement, files) = oms::read(envelope.unverified_payload())?;
         Ok(Authenticated {
-            statement: Statement::parse(envelope.unverified_payload())?,
+            statement,
+            files: files.map(Arc::new),
             recognised,
             format: Format::Bundle,
             also,
@@ -400,6 +408,7 @@ impl TrustRoot {
                 let (recognised, also) = self.recognise_blob(&bundle, Blob::Bytes(payload))?;
                 Ok(Authenticated {
                     statement: SimpleSigning::parse(payload)?.into_statement(),
+                    files: None,
                     recognised,
                     also,
                     format,
@@ -429,8 +438,7 @@ impl TrustRoot {
             Content::Statement(_) => {
                 let found = self.authenticate(bundle)?;
                 // The list of a model's files is about no content but theirs, all together.
-                let is_list = oms::is_model_signature(&found.statement.predicate_type);
-                match !is_list && found.statement.is_about(&digest) {
+                match found.files.is_none() && found.statement.is_about(&digest) {
                     true => Ok((found.recognised, found.also)),
                     false => Err(mismatch()),
                 }

@@ -20,13 +20,12 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::manifest::Document;
 use crate::model::{self, ModelFile};
-use crate::oms::{self, Contents, Coverage};
+use crate::oms::{Contents, Coverage};
 use crate::policy::{Candidate, Finding, Policy, Subject, Verdict};
 use crate::reference::Reference;
 use crate::referrer::{self, Content, RawBundle};
-use crate::statement::Statement;
 use crate::store::{RawDocument, Store};
-use crate::trust::TrustRoot;
+use crate::trust::{Authenticated, TrustRoot};
 
 /// An artifact whose manifest was fetched once: nothing after this asks for a tag again.
 #[derive(Debug, Clone)]
@@ -174,8 +173,8 @@ pub async fn unverified_model_signatures(
 /// `files`.
 pub fn lists_unverified(raw: &RawBundle, files: &[ModelFile]) -> Result<()> {
     let bundle = raw.bundle()?;
-    let statement = Statement::parse(bundle.envelope()?.unverified_payload())?;
-    Contents::read(&statement)?.compare(files).map(drop)
+    let payload = bundle.envelope()?.unverified_payload();
+    Contents::parse(payload)?.compare(files).map(drop)
 }
 
 /// Judges the artifact whose manifest is `artifact`, asked for as `reference` if it has a name, by
@@ -212,22 +211,20 @@ fn files(artifact: &RawDocument) -> Option<Vec<ModelFile>> {
 fn candidate(raw: &RawBundle, trust: &TrustRoot, files: Option<&[ModelFile]>) -> Candidate {
     let mut candidate = authenticate(raw, trust);
     if let (Ok(authenticated), Some(files)) = (&candidate.outcome, files) {
-        let statement = authenticated.statement();
-        if oms::is_model_signature(&statement.predicate_type) {
-            candidate.coverage = Some(compare(statement, files));
-        }
+        let listed = authenticated.files();
+        candidate.coverage = listed.map(|listed| compare(listed, files));
     }
     candidate
 }
 
-/// Refuses a statement that is about another artifact than `artifact`: a model signature that is
+/// Refuses what is signed about another artifact than `artifact`: a model signature that is
 /// not on exactly its files, any other that does not name its digest.
-pub fn check_subject(statement: &Statement, artifact: &RawDocument) -> Result<()> {
-    if oms::is_model_signature(&statement.predicate_type) {
+pub fn check_subject(signed: &Authenticated, artifact: &RawDocument) -> Result<()> {
+    if let Some(listed) = signed.files() {
         let files = files(artifact).unwrap_or_default();
-        return compare(statement, &files).map(drop);
+        return compare(listed, &files).map(drop);
     }
-    match statement.is_about(artifact.digest()) {
+    match signed.statement().is_about(artifact.digest()) {
         true => Ok(()),
         false => Err(Error::new(
             Reason::SubjectMismatch,
@@ -237,8 +234,8 @@ pub fn check_subject(statement: &Statement, artifact: &RawDocument) -> Result<()
 }
 
 /// Compares a model signature with the files of an artifact, of which it covers only those.
-fn compare(statement: &Statement, files: &[ModelFile]) -> Result<Coverage> {
-    let coverage = Contents::read(statement)?.compare(files)?;
+fn compare(listed: &Contents, files: &[ModelFile]) -> Result<Coverage> {
+    let coverage = listed.compare(files)?;
     let rest = ["the manifest's annotations", "its config"].map(str::to_owned);
     Ok(Coverage::new(
         rest.into_iter()

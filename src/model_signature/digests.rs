@@ -61,20 +61,20 @@ impl Listing {
             let rest = files.len().saturating_sub(BATCH);
             Some(files.split_off(rest)).filter(|batch| !batch.is_empty())
         });
-        let opened: Vec<Vec<Opened>> = futures_util::stream::iter(batches)
+        let mut opened = futures_util::stream::iter(batches)
             .map(|batch| self.open(batch, Arc::clone(&meter)))
-            .buffer_unordered(self.hashers.count())
-            .try_collect()
-            .await?;
-        drop(meter);
+            .buffer_unordered(self.hashers.count());
         let mut resources = Vec::with_capacity(count);
         let mut large = Vec::new();
-        for opened in opened.into_iter().flatten() {
-            match opened {
-                Opened::Listed(resource) => resources.push(resource),
-                Opened::Large(file, stamp) => large.extend(self.parts(file, stamp)),
+        while let Some(batch) = opened.try_next().await? {
+            for opened in batch {
+                match opened {
+                    Opened::Listed(resource) => resources.push(resource),
+                    Opened::Large(file, stamp) => large.extend(self.parts(file, stamp)),
+                }
             }
         }
+        drop((opened, meter));
         let mut hashed = futures_util::stream::iter(large)
             .map(|part| self.part(part))
             .buffer_unordered(self.hashers.count());

@@ -16,6 +16,7 @@ use modelctl::progress::{Meter, Progress, silent};
 use modelctl::referrer::RawBundle;
 use modelctl::sign::key::{KeySigner, PrivateKey};
 use modelctl::sign::sign_statement;
+use modelctl::statement::Statement;
 use modelctl::trust::{Authority, TrustRoot};
 use modelctl::unpack::Existing;
 
@@ -387,13 +388,13 @@ async fn one_file_is_known_by_its_name_or_by_none() {
     let digest = modelctl::digest::Digest::of(&std::fs::read(&file).unwrap());
     for name in [".", "config.json"] {
         let serialization = Serialization::of_files(IgnoredPaths::default());
-        let mut statement = Contents::new(
+        let contents = Contents::new(
             "config.json",
             serialization,
             vec![Resource::file("config.json", digest.as_bytes().to_vec()).unwrap()],
         )
-        .unwrap()
-        .to_statement();
+        .unwrap();
+        let mut statement = Statement::parse(&contents.to_bytes().unwrap()).unwrap();
         statement.predicate["resources"][0]["name"] = name.into();
         let bundle = raw(&sign_statement(&statement, &signer("p256")).await.unwrap());
         verified(&file, &bundle, &options()).await.expect(name);
@@ -444,7 +445,7 @@ async fn only_keys_that_verifiers_know_make_model_signatures() {
 async fn another_statement_by_the_same_key_is_no_model_signature() {
     let (_around, model) = model();
     let contents = list(&model, &tree(), silent()).await.unwrap();
-    let mut statement = contents.to_statement();
+    let mut statement = Statement::parse(&contents.to_bytes().unwrap()).unwrap();
     let bundle = raw(&sign_statement(&statement, &signer("p256")).await.unwrap());
     verified(&model, &bundle, &options()).await.unwrap();
     statement.predicate_type = "https://example.com/list/v1".to_owned();

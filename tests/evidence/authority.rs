@@ -172,7 +172,8 @@ impl Holder {
         let serialization = Serialization::of_files(IgnoredPaths::git());
         let contents = Contents::new("m", serialization, files).unwrap();
         let certificates = std::iter::once(&self.certificate).chain(above.iter().copied());
-        self.sign_statement(&contents.to_statement(), chain(certificates))
+        let statement = Statement::parse(&contents.to_bytes().unwrap()).unwrap();
+        self.sign_statement(&statement, chain(certificates))
     }
 
     pub(crate) fn sign_statement(&self, statement: &Statement, material: Material) -> Bundle {
