@@ -12,6 +12,7 @@ use modelctl::registry::web::Web;
 use modelctl::sign::keyless::KeylessSigner;
 use modelctl::sign::services::{Services, SigningConfig};
 use modelctl::sign::{Signer, Witnessed};
+use modelctl::trust::pki;
 use modelctl::trust::sigstore::{Instance, SigstoreRoot};
 
 use super::identity::Source;
@@ -90,8 +91,18 @@ impl SigningArgs {
 
     /// Reads everything that the flags name, and asks whatever there is to ask.
     pub(super) fn prepare(&self, registry: &RegistryArgs, terminal: &Terminal) -> Result<Signing> {
+        self.prepare_for(pki::Signing::Anything, registry, terminal)
+    }
+
+    /// Does the same for what is going to be signed, as a certificate's holder.
+    pub(super) fn prepare_for(
+        &self,
+        signing: pki::Signing,
+        registry: &RegistryArgs,
+        terminal: &Terminal,
+    ) -> Result<Signing> {
         let method = match &self.key.key {
-            Some(_) => Method::Key(self.key.signer(terminal)?),
+            Some(_) => Method::Key(self.key.signer(signing, terminal)?),
             None => Method::Keyless(Source::find(self.identity_token.as_deref())?),
         };
         let is_keyless = matches!(method, Method::Keyless(_));

@@ -32,6 +32,7 @@ mod cosign_writes;
 mod fleet;
 mod keyless;
 mod legacy;
+mod model_signers;
 mod model_signing;
 mod pki;
 mod referrers;
