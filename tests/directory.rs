@@ -17,6 +17,8 @@ mod model;
 mod cache;
 #[path = "directory/content.rs"]
 mod content;
+#[path = "directory/forged_lists.rs"]
+mod forged_lists;
 #[path = "directory/installed.rs"]
 mod installed;
 #[path = "directory/model_signature.rs"]

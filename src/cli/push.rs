@@ -116,7 +116,9 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
         false => None,
     };
     let own = args.signing.key().filter(|_| !signs);
-    let required = args.gate.required(&args.directory, own)?;
+    let instance = args.signing.trusted_root();
+    let required = args.gate.required(&args.directory, own, instance, terminal);
+    let required = required.await?;
     let mut options = options(&args, terminal)?;
     let stores = args.registry.stores(terminal)?;
     let training = args.training(&stores, &options, terminal).await?;
@@ -149,9 +151,10 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
             signer: &*by.signer,
             is_legacy,
         };
+        let mut to = to.open().await?;
         if args.sign {
             referrers.push(to.sign(Map::new()).await?);
-            if !args.no_oms && can_list(to.signer, terminal) {
+            if !args.no_oms && can_list(&*by.signer, terminal) {
                 referrers.push(to.sign_model(&name).await?);
             }
         }
@@ -202,6 +205,10 @@ fn check_flags(args: &PushArgs) -> Result<()> {
         let message = "it is said who signs, but nothing is to be signed";
         return Err(Error::new(Reason::Usage, message)
             .hint("add `--sign`, `--training-run FILE` or `--attest TYPE=FILE`"));
+    }
+    if args.signing.trusted_root().is_some() && !signs && !args.gate.trusts_instance() {
+        let message = "`--trusted-root` is given, but nothing is checked under it";
+        return Err(Error::new(Reason::Usage, message));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Signing flags: who signs, with a key or without, and who testifies to it.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -36,7 +36,7 @@ pub(super) struct SigningArgs {
     #[arg(long, value_name = "FILE")]
     signing_config: Option<PathBuf>,
     /// What those services' signatures are checked with: a `trusted_root.json`.
-    #[arg(long, value_name = "FILE", requires = "signing_config")]
+    #[arg(long, value_name = "FILE")]
     trusted_root: Option<PathBuf>,
     /// Store it in this form, too: `legacy` are the tags `sha256-….sig` and `.att` that cosign 2 and
     /// Kyverno's key rules read.
@@ -89,6 +89,11 @@ impl SigningArgs {
         self.key.key.as_ref()
     }
 
+    /// Returns the file with what services' signatures are checked with.
+    pub(super) fn trusted_root(&self) -> Option<&Path> {
+        self.trusted_root.as_deref()
+    }
+
     /// Reads everything that the flags name, and asks whatever there is to ask.
     pub(super) fn prepare(&self, registry: &RegistryArgs, terminal: &Terminal) -> Result<Signing> {
         self.prepare_for(pki::Signing::Anything, registry, terminal)
@@ -101,6 +106,10 @@ impl SigningArgs {
         registry: &RegistryArgs,
         terminal: &Terminal,
     ) -> Result<Signing> {
+        if self.trusted_root.is_some() && self.signing_config.is_none() {
+            let message = "`--trusted-root` is for the services that `--signing-config` names";
+            return Err(Error::new(Reason::Usage, message));
+        }
         let method = match &self.key.key {
             Some(_) => Method::Key(self.key.signer(signing, terminal)?),
             None => Method::Keyless(Source::find(self.identity_token.as_deref())?),

@@ -24,7 +24,7 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
-fn signer(name: &str) -> KeySigner {
+pub(crate) fn signer(name: &str) -> KeySigner {
     let text = std::fs::read(fixtures().join(format!("keys/{name}.key"))).unwrap();
     let key = PrivateKey::from_pem(&text, || panic!("it has no password"), name).unwrap();
     KeySigner::new(name, key)
@@ -40,14 +40,14 @@ fn policy() -> Policy {
     Policy::new([Requirement::ModelSignature]).unwrap()
 }
 
-fn tree() -> TreeOptions {
+pub(crate) fn tree() -> TreeOptions {
     TreeOptions {
         ignored: IgnoredPaths::git(),
         symlinks: Symlinks::Refuse,
     }
 }
 
-fn options() -> VerifyOptions {
+pub(crate) fn options() -> VerifyOptions {
     VerifyOptions {
         tree: tree(),
         unsigned: Unsigned::Refuse,
@@ -55,7 +55,7 @@ fn options() -> VerifyOptions {
 }
 
 /// Verifies `model` by `bundles` under the key `p256`, and returns what is not covered.
-async fn verified(
+pub(crate) async fn verified(
     model: &Path,
     bundles: &[RawBundle],
     options: &VerifyOptions,
@@ -79,7 +79,7 @@ async fn verified(
 }
 
 /// Copies the model that other tools signed.
-fn model() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn model() -> (tempfile::TempDir, PathBuf) {
     fn copy(from: &Path, to: &Path) {
         std::fs::create_dir(to).unwrap();
         for entry in std::fs::read_dir(from).unwrap() {
