@@ -109,7 +109,6 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     check_flags(&args)?;
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
-    let is_legacy = args.signing.is_legacy();
     let signs = args.signs();
     let signing = match signs {
         true => Some(args.signing.prepare(&args.registry, terminal)?),
@@ -149,7 +148,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
             store: &*store,
             artifact: &artifact,
             signer: &*by.signer,
-            is_legacy,
+            is_legacy: args.signing.is_legacy(),
         };
         let mut to = to.open().await?;
         if args.sign {

@@ -71,6 +71,22 @@ fn what_is_written_is_read_again_and_in_the_order_of_names() {
 }
 
 #[test]
+fn a_list_is_written_byte_for_byte_as_it_always_was() {
+    let one = Digest::of(b"one");
+    let file = Resource::file("a\"b", one.as_bytes().to_vec()).unwrap();
+    let serialization = Serialization::of_files(IgnoredPaths::git());
+    let contents = Contents::new("m", serialization, vec![file]).unwrap();
+    let (one, root) = (one.hex(), contents.root().hex());
+    let written = format!(
+        r#"{{"_type":"{TYPE_V1}","subject":[{{"name":"m","digest":{{"sha256":"{root}"}}}}],"predicateType":"{PREDICATE}","predicate":{{"serialization":{{"method":"files","hash_type":"sha256","allow_symlinks":false,"ignore_paths":[".git",".gitattributes",".github",".gitignore"]}},"resources":[{{"name":"a\\"b","algorithm":"sha256","digest":"{one}"}}]}}}}"#
+    );
+    assert_eq!(
+        String::from_utf8(contents.to_bytes().unwrap()).unwrap(),
+        written
+    );
+}
+
+#[test]
 fn any_order_is_read_if_the_root_is_of_that_order() {
     let mut value = statement();
     let resources = value["predicate"]["resources"].as_array_mut().unwrap();
