@@ -78,7 +78,7 @@ fn a_list_is_written_byte_for_byte_as_it_always_was() {
     let contents = Contents::new("m", serialization, vec![file]).unwrap();
     let (one, root) = (one.hex(), contents.root().hex());
     let written = format!(
-        r#"{{"_type":"{TYPE_V1}","subject":[{{"name":"m","digest":{{"sha256":"{root}"}}}}],"predicateType":"{PREDICATE}","predicate":{{"serialization":{{"method":"files","hash_type":"sha256","allow_symlinks":false,"ignore_paths":[".git",".gitattributes",".github",".gitignore"]}},"resources":[{{"name":"a\\"b","algorithm":"sha256","digest":"{one}"}}]}}}}"#
+        r#"{{"_type":"{TYPE_V1}","subject":[{{"name":"m","digest":{{"sha256":"{root}"}}}}],"predicateType":"{PREDICATE}","predicate":{{"serialization":{{"method":"files","hash_type":"sha256","allow_symlinks":false,"ignore_paths":[".git",".gitattributes",".github",".gitignore"]}},"resources":[{{"name":"a\"b","algorithm":"sha256","digest":"{one}"}}]}}}}"#
     );
     assert_eq!(
         String::from_utf8(contents.to_bytes().unwrap()).unwrap(),
