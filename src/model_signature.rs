@@ -157,18 +157,18 @@ pub async fn verify(
     let mut candidates = Vec::with_capacity(bundles.len());
     for raw in &bundles {
         let mut candidate = authenticate(raw, trust);
-        if let Ok(authenticated) = &candidate.outcome {
-            if let Some(listed) = authenticated.files() {
-                let compared = compare(path, listed, options, &progress).await;
-                candidate.coverage = match compared {
-                    Ok((coverage, count)) => {
-                        files = count;
-                        Some(Ok(coverage))
-                    }
-                    Err(error) if is_about_the_model(&error) => Some(Err(error)),
-                    Err(error) => return Err(error),
-                };
-            }
+        if let Ok(authenticated) = &candidate.outcome
+            && let Some(listed) = authenticated.files()
+        {
+            let compared = compare(path, listed, options, &progress).await;
+            candidate.coverage = match compared {
+                Ok((coverage, count)) => {
+                    files = count;
+                    Some(Ok(coverage))
+                }
+                Err(error) if is_about_the_model(&error) => Some(Err(error)),
+                Err(error) => return Err(error),
+            };
         }
         candidates.push(candidate);
     }
