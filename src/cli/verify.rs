@@ -14,6 +14,7 @@ use modelctl::verify::{Artifact, Verification, verify};
 use serde::Serialize;
 use serde_json::json;
 
+use super::audit::{AuditArgs, Grounds, Recorder};
 use super::chain::{ChainArgs, Setting, Walked, drawn};
 use super::files::FilesArgs;
 use super::policy::{Applied, Asked, Basis, PolicyArgs};
@@ -65,6 +66,8 @@ pub(super) struct VerifyArgs {
     mirrors: MirrorArgs,
     #[command(flatten)]
     chain: ChainArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 #[derive(Serialize)]
@@ -145,6 +148,16 @@ impl VerifyArgs {
 }
 
 pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    let recorder = args.audit.recorder("verify", &args.target).await?;
+    let verified = verify_target(&args, &recorder, terminal).await;
+    recorder.finish(verified).await
+}
+
+async fn verify_target(
+    args: &VerifyArgs,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     let is_directory = is_directory(&args.target);
     if args.chain.is_given() && (is_directory || args.files.signature.is_some()) {
         let message =
@@ -154,7 +167,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .into());
     }
     if args.files.signature.is_some() {
-        return verify_model(Path::new(&args.target), &args, terminal).await;
+        return verify_model(Path::new(&args.target), args, recorder, terminal).await;
     }
     if let Some(flag) = args.files.given() {
         let message = format!("`{flag}` is about model signatures");
@@ -163,7 +176,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .into());
     }
     if is_directory {
-        return verify_directory(Path::new(&args.target), &args, terminal).await;
+        return verify_directory(Path::new(&args.target), args, recorder, terminal).await;
     }
     if args.deep {
         return Err(
@@ -172,14 +185,15 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
                 .into(),
         );
     }
-    verify_artifact(args.target.parse()?, &args, terminal).await
+    verify_artifact(args, recorder, terminal).await
 }
 
 async fn verify_artifact(
-    reference: Reference,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
+    let reference: Reference = args.target.parse()?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
     let store = stores.read(reference.location())?;
@@ -195,9 +209,14 @@ async fn verify_artifact(
         verdict: verification.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
+    let digest = verification.artifact().digest();
+    recorder.about(digest);
     let walked = args.walk(&*store, &verification, &basis, &stores, terminal);
     let broken = |failure: Failure| failure.with(&json).with(&json!({ "verified": false }));
     let walked = walked.await.map_err(broken)?;
+    recorder
+        .judged(Grounds::from(&basis), Some(digest), verification.verdict())
+        .await?;
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
         Ok(_) => {
@@ -232,6 +251,7 @@ struct VerifiedModel<'a> {
 async fn verify_model(
     path: &Path,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     if let Some(flag) = args.trust.requires() {
@@ -261,6 +281,11 @@ async fn verify_model(
         verdict: found.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
+    let grounds = Grounds {
+        trust: &trust,
+        applied: None,
+    };
+    recorder.judged(grounds, None, found.verdict()).await?;
     let lines = explain(found.verdict());
     let files = count(found.files(), "file");
     match found.admit() {
@@ -294,6 +319,7 @@ struct VerifiedDirectory<'a> {
 async fn verify_directory(
     directory: &Path,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
@@ -315,6 +341,10 @@ async fn verify_directory(
         policy: basis.applied.as_ref(),
         verdict: &verdict,
     };
+    let digest = Some(installed.digest());
+    recorder
+        .judged(Grounds::from(&basis), digest, &verdict)
+        .await?;
     if let Some(error) = modelctl::verify::refusal(&verdict, installed.reference()) {
         return Err(Failure::from(error).with(&data).details(lines));
     }
