@@ -29,6 +29,7 @@ pub mod json;
 pub mod key;
 pub mod legacy;
 pub mod limits;
+pub mod lockfile;
 pub mod manifest;
 pub mod model;
 pub mod model_signature;

@@ -6,6 +6,7 @@ use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
 use serde::Serialize;
 
+use super::lock::LockedArgs;
 use super::parse;
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
@@ -18,6 +19,7 @@ use super::terminal::Terminal;
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl copy registry.example.com/acme/bert:v1 oci:./offline:v1
+  modelctl copy registry.example.com/acme/bert:v1 oci:./offline:v1 --locked
   modelctl copy oci:./offline:v1 registry.internal.example/acme/bert:v1")]
 pub(super) struct CopyArgs {
     /// Where from.
@@ -29,6 +31,8 @@ pub(super) struct CopyArgs {
     /// Leave signatures, attestations and everything else that is attached behind.
     #[arg(long)]
     no_referrers: bool,
+    #[command(flatten)]
+    locked: LockedArgs,
     #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
@@ -65,7 +69,7 @@ pub(super) async fn run(args: CopyArgs, terminal: &Terminal) -> Result<Report, F
         referrers: !args.no_referrers,
         concurrency: args.concurrency.count(),
     };
-    let selector = args.source.selector()?;
+    let selector = args.locked.open()?.reference(&args.source)?.selector()?;
     let progress = terminal.progress();
     let done = copy(&*source, &selector, &*target, tag, options, &*progress).await?;
     let digest = *done.document.digest();

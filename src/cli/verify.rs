@@ -12,6 +12,7 @@ use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
 use super::files::FilesArgs;
+use super::lock::LockedArgs;
 use super::policy::{Applied, Asked, Basis, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{MirrorArgs, RegistryArgs, Stores};
@@ -32,6 +33,7 @@ use super::trust::{TrustArgs, explain};
       --require slsaprovenance1
   modelctl verify ./bert --key cosign.pub --deep
   modelctl verify registry.example.com/acme/bert:v1 --policy policy.toml
+  modelctl verify ./bert --key cosign.pub --locked
   modelctl verify registry.example.com/acme/bert:v1 --ca-roots root.pem \\
       --ca-intermediates intermediate.pem --certificate-identity release@acme.example
   modelctl verify ./bert --signature ./bert/model.sig --key release.pub
@@ -57,6 +59,8 @@ pub(super) struct VerifyArgs {
     registry: RegistryArgs,
     #[command(flatten)]
     mirrors: MirrorArgs,
+    #[command(flatten)]
+    locked: LockedArgs,
 }
 
 #[derive(Serialize)]
@@ -108,11 +112,13 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
                 .into(),
         );
     }
-    let reference: Reference = args.target.parse()?;
+    let lock = args.locked.open()?;
+    let reference = lock.reference(&args.target.parse::<Reference>()?)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
     let store = stores.read(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
+    lock.check(artifact.reference(), artifact.document())?;
     let verification = verify(&*store, artifact, &basis.trust, &basis.policy).await?;
     let pinned = verification.artifact().pinned();
     let lines = explain(verification.verdict());
@@ -165,6 +171,7 @@ async fn verify_model(
             .hint("with `--signature`, that model signature is required and enough")
             .into());
     }
+    args.locked.is_for_artifacts()?;
     let trust = args.trust.root(terminal).await?;
     let signature = args.files.signature_of(path);
     let options = VerifyOptions {
@@ -223,6 +230,8 @@ async fn verify_directory(
 ) -> Result<Report, Failure> {
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
     let installed = Installed::open(directory)?;
+    let lock = args.locked.open()?;
+    lock.check(installed.reference(), installed.document())?;
     let reference = installed.reference().to_string();
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let location = installed.reference().location();

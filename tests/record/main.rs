@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod lock;
 mod receipts;
 
 use jiff::{SignedDuration, Timestamp};

@@ -37,7 +37,7 @@ pub(in super::super) struct Basis {
 #[derive(Debug, Clone, Serialize)]
 pub(in super::super) struct Applied {
     file: String,
-    digest: Digest,
+    pub(in super::super) digest: Digest,
     pub(in super::super) name: String,
     mode: Mode,
 }
