@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use modelctl::content::Objection;
+use modelctl::content::{Gate, Objection};
 use modelctl::download::Retry;
 use modelctl::error::{Error, Reason};
 use modelctl::installed::Installed;
@@ -162,10 +162,12 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         pins: pins(&args, &directory, &lock),
     };
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
-    let (artifact, applied) = admit(&*store, &reference, ruling.await?, terminal).await?;
+    let ruling = ruling.await?;
+    let content = args.content.gate(&ruling)?;
+    let (artifact, applied) = admit(&*store, &reference, ruling, terminal).await?;
     lock.admit(&artifact, applied.as_ref())?;
     let signature = model_signature(&*store, &artifact, &args).await?;
-    let options = options(&args, terminal);
+    let options = options(&args, content, terminal);
     let progress = terminal.progress();
     let pulled = pull(&*store, &artifact, &directory, &options, progress).await?;
 
@@ -191,7 +193,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
 }
 
 /// Returns how to pull.
-fn options(args: &PullArgs, terminal: &Terminal) -> PullOptions {
+fn options(args: &PullArgs, content: Gate, terminal: &Terminal) -> PullOptions {
     PullOptions {
         selection: Selection {
             include: args.include.clone(),
@@ -207,7 +209,7 @@ fn options(args: &PullArgs, terminal: &Terminal) -> PullOptions {
         retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),
-        content: args.content.gate(),
+        content,
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod authorities;
 mod constraints;
+mod content;
 mod node;
 mod policies;
 

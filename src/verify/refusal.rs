@@ -92,6 +92,9 @@ fn advice(reason: Reason, what: &dyn fmt::Display) -> String {
         Reason::Downgrade => {
             "if the older one is meant, pull it by its digest, or into another directory"
         }
+        Reason::ModelUnsuitable | Reason::FileKindUnsafe => {
+            "the policy's `[policies.content]` says what may be in a model"
+        }
         Reason::RevocationsUnavailable => "get the newest list from whoever publishes it",
         _ => "do not use it; ask its publisher, and whoever runs the registry",
     };

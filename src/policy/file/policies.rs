@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::authorities::Trusted;
 use super::constraints::{constraints, summary};
+use super::content::content;
 use super::node::{Fields, Node};
 use super::{Mode, ScopedPolicy};
 use crate::error::Result;
@@ -61,6 +62,7 @@ fn policy<'a>(node: Node<'a>, known: &Known) -> Result<(ScopedPolicy, Vec<(Scope
         .take("downgrade")
         .map(|node| node.one_of(&[("deny", Downgrade::Deny), ("allow", Downgrade::Allow)]));
     let conditions = conditions(&mut fields)?;
+    let content = content(fields.take("content"))?;
     let rules = fields.need("require")?.list()?.into_iter();
     let rules: Result<Vec<_>> = rules.map(|node| rule(node, known, &conditions)).collect();
     fields.finish()?;
@@ -69,7 +71,9 @@ fn policy<'a>(node: Node<'a>, known: &Known) -> Result<(ScopedPolicy, Vec<(Scope
         name,
         scopes: scopes.iter().map(|(scope, _)| scope.clone()).collect(),
         mode: mode.transpose()?.unwrap_or(Mode::Enforce),
-        policy: Policy::of_rules(rules?)?.on_downgrade(downgrade),
+        policy: Policy::of_rules(rules?)?
+            .on_downgrade(downgrade)
+            .containing(content),
     };
     Ok((policy, scopes))
 }
