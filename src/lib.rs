@@ -22,6 +22,7 @@ pub mod digest_cache;
 pub mod directory;
 pub mod download;
 pub mod error;
+pub mod evidence_cache;
 pub mod hashing;
 pub mod identity;
 pub mod installed;

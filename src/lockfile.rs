@@ -46,6 +46,12 @@ pub struct Lockfile {
     entries: BTreeMap<String, Entry>,
 }
 
+/// What is looked at before anything else is.
+#[derive(Deserialize)]
+struct Shape {
+    version: u32,
+}
+
 /// A lock file's text, as data.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,11 +82,6 @@ impl Lockfile {
         }
         let invalid = |why: &str| invalid(path, why);
         let text = std::str::from_utf8(bytes).map_err(|_| invalid("it is not text"))?;
-        /// What is looked at before anything else is.
-        #[derive(Deserialize)]
-        struct Shape {
-            version: u32,
-        }
         let shape: Shape = toml::from_str(text).map_err(|error| misread(path, text, &error))?;
         if shape.version != VERSION {
             let why = format!("it has version {}, and this reads {VERSION}", shape.version);

@@ -178,6 +178,12 @@ impl Verification {
         &self.collected
     }
 
+    /// Returns what is worth keeping of what was judged: first what counted, then what another policy
+    /// may ask for, and no more than is read again.
+    pub(crate) fn kept(&self) -> Vec<RawBundle> {
+        collected::kept(self.collected.bundles(), &self.verdict)
+    }
+
     /// Returns the proof that the artifact may be used, or why it may not.
     pub fn admit(self) -> Result<Verified<Artifact>> {
         if let Some(refusal) = refusal(&self.verdict, &self.artifact.reference) {

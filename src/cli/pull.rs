@@ -15,11 +15,11 @@ use modelctl::selection::Selection;
 use modelctl::sink::Io;
 use modelctl::store::Store;
 use modelctl::unpack::{self, Existing, PullOptions, pull};
-use modelctl::verify::{Artifact, Proof, Verified, refusal, unverified_model_signatures, verify};
+use modelctl::verify::{Artifact, Proof, Verified, refusal, unverified_model_signatures};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::cache::PullCacheArgs;
+use super::cache::UseCacheArgs;
 use super::content::{self, ContentArgs};
 use super::lock::{Lock, LockArgs, Locked};
 use super::parse;
@@ -96,7 +96,7 @@ pub(super) struct PullArgs {
     #[command(flatten)]
     concurrency: ConcurrencyArgs,
     #[command(flatten)]
-    cache: PullCacheArgs,
+    cache: UseCacheArgs,
     #[command(flatten)]
     lock: LockArgs,
 }
@@ -164,7 +164,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
     let ruling = ruling.await?;
     let content = args.content.gate(&ruling)?;
-    let (artifact, applied) = admit(&*store, &reference, ruling, terminal).await?;
+    let (artifact, applied) = admit(&*store, &reference, ruling, &args.cache, terminal).await?;
     lock.admit(&artifact, applied.as_ref())?;
     let signature = model_signature(&*store, &artifact, &args).await?;
     let options = options(&args, content, terminal);
@@ -324,6 +324,7 @@ async fn admit(
     store: &dyn Store,
     reference: &Reference,
     ruling: Ruling,
+    cache: &UseCacheArgs,
     terminal: &Terminal,
 ) -> Result<(Verified<Artifact>, Option<Applied>), Failure> {
     let (basis, enforced) = match ruling {
@@ -338,7 +339,8 @@ async fn admit(
         }
     };
     let artifact = Artifact::resolve(store, reference).await?;
-    let verification = verify(store, artifact, &basis.trust, &basis.policy).await?;
+    let recalled = cache.verify(store, artifact, &basis, terminal).await?;
+    let verification = recalled.verification;
     let lines = explain(verification.verdict());
     let json = serde_json::json!({
         "verified": false,

@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use clap::Args;
+use jiff::Timestamp;
 use modelctl::error::{Error, Reason};
 use modelctl::installed::{Depth, Installed};
 use modelctl::model_signature::{self, Unsigned, VerifyOptions};
 use modelctl::policy::{Pins, Policy, Requirement, Verdict};
 use modelctl::reference::{Location, Reference};
-use modelctl::verify::{Artifact, verify};
+use modelctl::verify::Artifact;
 use serde::Serialize;
 
+use super::cache::UseCacheArgs;
 use super::files::FilesArgs;
 use super::lock::LockedArgs;
 use super::policy::{Applied, Asked, Basis, PolicyArgs};
@@ -61,13 +63,18 @@ pub(super) struct VerifyArgs {
     mirrors: MirrorArgs,
     #[command(flatten)]
     locked: LockedArgs,
+    #[command(flatten)]
+    cache: UseCacheArgs,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Verified<'a> {
     verified: bool,
     reference: String,
     digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence_collected: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a Applied>,
     #[serde(flatten)]
@@ -119,13 +126,18 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
     let store = stores.read(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
     lock.check(artifact.reference(), artifact.document())?;
-    let verification = verify(&*store, artifact, &basis.trust, &basis.policy).await?;
+    let recalled = args
+        .cache
+        .verify(&*store, artifact, &basis, terminal)
+        .await?;
+    let verification = recalled.verification;
     let pinned = verification.artifact().pinned();
     let lines = explain(verification.verdict());
     let data = Verified {
         verified: verification.verdict().admits(),
         reference: pinned.to_string(),
         digest: verification.artifact().digest().to_string(),
+        evidence_collected: recalled.collected,
         policy: basis.applied.as_ref(),
         verdict: verification.verdict(),
     };
