@@ -3,16 +3,17 @@
 //!
 //! **What is kept is evidence, never a verdict.** The bundles are judged anew each time, under
 //! today's keys, policy, time and revocations, by the same function as at first
-//! ([`Verification::of`]). Only if that admits the artifact is the registry not asked; whatever else
-//! comes of it, everything is fetched again. So nothing is refused for what is missing here, and one
-//! record serves every policy. Nothing that is not admitted is kept.
+//! ([`Verification::of`]). Only if that admits the artifact is the registry not asked; whatever
+//! else comes of it, everything is fetched again. So nothing is refused for what is missing here,
+//! and one record serves every policy. Nothing that is not admitted is kept.
 //!
 //! What this trades: that a signature was *removed* from the registry is noticed only when the
-//! record is too old ([`EvidenceCache::for_at_most`]). Removing is no way to revoke, as whoever has a
-//! copy can put it back; lists of revocations are, and are asked for each time.
+//! record is too old ([`EvidenceCache::for_at_most`]). Removing is no way to revoke, as whoever has
+//! a copy can put it back; lists of revocations are, and are asked for each time.
 //!
-//! A record is bound to its place and digest, and each bundle in it to its own digest; one
-//! with a changed bundle is no record. It is a favour: whatever is wrong with the cache, everything is fetched.
+//! A record is bound to its place and digest, and each bundle in it to its own digest; one with a
+//! changed bundle is no record. It is a favour: whatever is wrong with the cache, everything is
+//! fetched.
 
 mod record;
 

@@ -36,8 +36,10 @@ pub const LOCK_FILE: &str = "modelctl.lock";
 const VERSION: u32 = 1;
 
 /// What every lock file begins with.
-const HEADER: &str = "# Written by `modelctl pull --lock`: what each reference was. It restricts what is used, and makes\n\
-                      # nothing trusted. Keep it with the code that uses the models.\n";
+const HEADER: &str = "\
+# Written by `modelctl pull --lock`: what each reference was. It restricts what is used, and makes
+# nothing trusted. Keep it with the code that uses the models.
+";
 
 /// What references were, by their names.
 #[derive(Debug, Clone)]

@@ -25,9 +25,9 @@ const EVIDENCE: &str = "evidence";
 
 /// Show or empty the cache of what was pulled.
 ///
-/// A pull keeps every file it fetches, and what is attached to what it admits, in `$MODELCTL_CACHE`,
-/// or `$XDG_CACHE_HOME/modelctl`, or `~/.cache/modelctl`; the next one takes from there what it
-/// needs. Everything in it can be fetched again.
+/// A pull keeps every file it fetches, and what is attached to what it admits, in
+/// `$MODELCTL_CACHE`, or `$XDG_CACHE_HOME/modelctl`, or `~/.cache/modelctl`; the next one takes from
+/// there what it needs. Everything in it can be fetched again.
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl cache info

@@ -69,8 +69,8 @@ impl Record {
         Ok(bytes)
     }
 
-    /// Reads a record on `digest` at `location`; nothing if it is of something else, or not whole, or
-    /// a bundle in it is not what its digest says.
+    /// Reads a record on `digest` at `location`; nothing if it is of something else, or not whole,
+    /// or a bundle in it is not what its digest says.
     pub(super) fn parse(bytes: Vec<u8>, location: &str, digest: &Digest) -> Option<Self> {
         let bytes = Bytes::from(bytes);
         let end = bytes.iter().position(|byte| *byte == b'\n')?;

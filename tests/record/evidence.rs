@@ -27,7 +27,8 @@ impl Scene {
         }
     }
 
-    /// Verifies the model by what `more` says, and returns the paths that the registry was asked for.
+    /// Verifies the model by what `more` says, and returns the paths that the registry was asked
+    /// for.
     fn verify(&self, more: &[&str]) -> (Outcome, usize) {
         self.run(&[&["verify", &self.reference][..], more].concat())
     }
