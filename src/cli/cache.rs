@@ -12,6 +12,7 @@ use modelctl::unpack::Cache;
 use modelctl::verify::{Artifact, verify};
 use serde_json::json;
 
+use super::chain::ChainArgs;
 use super::environment;
 use super::policy::Basis;
 use super::report::{Failure, Report, count, size};
@@ -108,10 +109,12 @@ impl UseCacheArgs {
         store: &dyn Store,
         artifact: Artifact,
         basis: &Basis,
+        chain: &ChainArgs,
         terminal: &Terminal,
     ) -> Result<Recalled> {
         let (trust, policy) = (&basis.trust, &basis.policy);
-        let cache = match self.evidence_max_age.is_positive() {
+        // A chain may go on in what was attached since, which an admitting verdict does not tell.
+        let cache = match self.evidence_max_age.is_positive() && !chain.is_walked(basis) {
             true => self.opened(terminal, PlaceArgs::evidence),
             false => None,
         };

@@ -1,10 +1,12 @@
 //! `modelctl pull`.
 
+mod gate;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use modelctl::content::{Gate, Objection};
+use modelctl::content::Objection;
 use modelctl::download::Retry;
 use modelctl::error::{Error, Reason};
 use modelctl::installed::Installed;
@@ -15,19 +17,21 @@ use modelctl::selection::Selection;
 use modelctl::sink::Io;
 use modelctl::store::Store;
 use modelctl::unpack::{self, Existing, PullOptions, pull};
-use modelctl::verify::{Artifact, Proof, Verified, refusal, unverified_model_signatures};
+use modelctl::verify::{Artifact, Proof, Verified, unverified_model_signatures};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::gate::{Admitted, Gate};
 use super::cache::UseCacheArgs;
+use super::chain::ChainArgs;
 use super::content::{self, ContentArgs};
 use super::lock::{Lock, LockArgs, Locked};
 use super::parse;
-use super::policy::{Applied, Asked, PolicyArgs, Ruling};
+use super::policy::{Applied, Asked, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
 use super::terminal::{Terminal, printable};
-use super::trust::{TrustArgs, explain};
+use super::trust::TrustArgs;
 
 /// Pull a model into a directory, verified before the first weight byte is fetched.
 ///
@@ -100,6 +104,8 @@ pub(super) struct PullArgs {
     cache: UseCacheArgs,
     #[command(flatten)]
     lock: LockArgs,
+    #[command(flatten)]
+    chain: ChainArgs,
 }
 
 /// How large files are written.
@@ -141,6 +147,8 @@ struct Pulled {
     lock: Option<Locked>,
     #[serde(flatten)]
     verdict: Value,
+    #[serde(flatten)]
+    chain: Value,
 }
 
 pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, Failure> {
@@ -151,6 +159,13 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         )
         .hint("add `--verify`; without it nothing would be verified")
         .into());
+    }
+    if !args.verify && args.chain.is_given() {
+        return Err(
+            Error::new(Reason::Usage, "`--chain` is a part of verification")
+                .hint("add `--verify`; without it nothing would be verified")
+                .into(),
+        );
     }
     let directory = directory(&args)?;
     let lock = args.lock.open()?;
@@ -165,7 +180,18 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
     let ruling = ruling.await?;
     let content = args.content.gate(&ruling)?;
-    let (artifact, applied) = admit(&*store, &reference, ruling, &args.cache, terminal).await?;
+    let gate = Gate {
+        store: &*store,
+        args: &args,
+        reference: &reference,
+        stores: &stores,
+        terminal,
+    };
+    let Admitted {
+        artifact,
+        applied,
+        chain,
+    } = gate.admit(ruling).await?;
     lock.admit(&artifact, applied.as_ref())?;
     let signature = model_signature(&*store, &artifact, &args).await?;
     let options = options(&args, content, terminal);
@@ -184,7 +210,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         .collect();
     let sources = stores.sources();
     let (path, summary) = (pulled.path.clone(), summary(&pulled, &artifact));
-    let data = Pulled::of(pulled, &artifact, applied, locked);
+    let data = Pulled::of(pulled, &artifact, applied, locked, chain);
     let report = Report::of(&data)?.with(&sources)?.say(summary);
     let report = lines
         .into_iter()
@@ -194,7 +220,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
 }
 
 /// Returns how to pull.
-fn options(args: &PullArgs, content: Gate, terminal: &Terminal) -> PullOptions {
+fn options(args: &PullArgs, content: modelctl::content::Gate, terminal: &Terminal) -> PullOptions {
     PullOptions {
         selection: Selection {
             include: args.include.clone(),
@@ -234,6 +260,7 @@ impl Pulled {
         artifact: &Verified<Artifact>,
         policy: Option<Applied>,
         lock: Option<Locked>,
+        chain: Value,
     ) -> Self {
         let (unverified, verdict) = match artifact.proof() {
             Proof::Verdict { verdict, .. } => {
@@ -256,6 +283,7 @@ impl Pulled {
             policy,
             lock,
             verdict,
+            chain,
         }
     }
 }
@@ -318,52 +346,4 @@ fn pins(args: &PullArgs, directory: &Path, lock: &Lock) -> Pins {
         .flatten();
     let installed = installed.iter().map(Installed::pin);
     installed.chain(lock.pin(&args.reference)).collect()
-}
-
-/// Resolves the artifact once and decides whether it may be fetched.
-async fn admit(
-    store: &dyn Store,
-    reference: &Reference,
-    ruling: Ruling,
-    cache: &UseCacheArgs,
-    terminal: &Terminal,
-) -> Result<(Verified<Artifact>, Option<Applied>), Failure> {
-    let (basis, enforced) = match ruling {
-        Ruling::Enforce(basis) => (basis, true),
-        Ruling::Warn(basis) => (basis, false),
-        Ruling::Unchecked(why) => {
-            let artifact = Artifact::resolve(store, reference).await?;
-            terminal.say(&printable(&format!(
-                "UNVERIFIED: {why}; anyone may have made this"
-            )));
-            return Ok((Verified::unchecked(artifact, why), None));
-        }
-    };
-    let artifact = Artifact::resolve(store, reference).await?;
-    let recalled = cache.verify(store, artifact, &basis, terminal).await?;
-    let verification = recalled.verification;
-    let lines = explain(verification.verdict());
-    let json = serde_json::json!({
-        "verified": false,
-        "reference": verification.artifact().pinned().to_string(),
-        "digest": verification.artifact().digest().to_string(),
-        "policy": basis.applied,
-        "findings": verification.verdict().findings,
-        "objections": verification.verdict().objections,
-    });
-    if enforced {
-        let admitted = verification.admit();
-        let artifact = admitted.map_err(|e| Failure::from(e).with(&json).details(lines.clone()))?;
-        lines.iter().for_each(|line| terminal.say(&printable(line)));
-        return Ok((artifact, basis.applied));
-    }
-    lines.iter().for_each(|line| terminal.say(&printable(line)));
-    let why = match refusal(verification.verdict(), reference) {
-        None => "the policy only warns, and would have admitted it".to_owned(),
-        Some(error) => format!("the policy only warns: {error}"),
-    };
-    terminal.say(&printable(&format!("UNVERIFIED: {why}")));
-    let artifact = Verified::unchecked(verification.artifact().clone(), why);
-    let artifact = artifact.keeping(verification.collected());
-    Ok((artifact, basis.applied))
 }

@@ -4,17 +4,21 @@ use std::path::Path;
 
 use clap::Args;
 use jiff::Timestamp;
+use modelctl::chain::Chain;
 use modelctl::error::{Error, Reason};
 use modelctl::installed::{Depth, Installed};
 use modelctl::model_signature::{self, Unsigned, VerifyOptions};
 use modelctl::policy::{Pins, Policy, Requirement, Verdict};
 use modelctl::reference::{Location, Reference};
-use modelctl::verify::Artifact;
+use modelctl::store::Store;
+use modelctl::verify::{Artifact, Verification};
 use serde::Serialize;
+use serde_json::json;
 
 use super::cache::UseCacheArgs;
+use super::chain::{ChainArgs, Setting, Walked, drawn};
 use super::files::FilesArgs;
-use super::lock::LockedArgs;
+use super::lock::{Lock, LockedArgs};
 use super::policy::{Applied, Asked, Basis, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{MirrorArgs, RegistryArgs, Stores};
@@ -38,6 +42,8 @@ use super::trust::{TrustArgs, explain};
   modelctl verify ./bert --key cosign.pub --locked
   modelctl verify registry.example.com/acme/bert:v1 --ca-roots root.pem \\
       --ca-intermediates intermediate.pem --certificate-identity release@acme.example
+  modelctl verify registry.example.com/acme/bert:v1 --key bert.pub --chain \\
+      --chain-key base_model=upstream.pub
   modelctl verify ./bert --signature ./bert/model.sig --key release.pub
   modelctl verify ./bert --trusted-root trusted_root.json \\
       --certificate-identity ci@example.com --certificate-oidc-issuer https://accounts.example.com")]
@@ -65,6 +71,8 @@ pub(super) struct VerifyArgs {
     locked: LockedArgs,
     #[command(flatten)]
     cache: UseCacheArgs,
+    #[command(flatten)]
+    chain: ChainArgs,
 }
 
 #[derive(Serialize)]
@@ -99,7 +107,63 @@ impl VerifyArgs {
     }
 }
 
+impl VerifyArgs {
+    /// Walks the chain of what is verified, if that is asked for; one that is broken is a failure.
+    async fn walk(
+        &self,
+        store: &dyn Store,
+        verification: &Verification,
+        basis: &Basis,
+        stores: &Stores,
+        terminal: &Terminal,
+    ) -> Result<Option<Chain>, Failure> {
+        // What is not admitted itself is refused for that.
+        if !verification.verdict().admits() {
+            return Ok(None);
+        }
+        let setting = Setting {
+            trust: &self.trust,
+            registry: &self.registry,
+            mirrors: &self.mirrors,
+            stores,
+            terminal,
+        };
+        let location = verification.artifact().reference().location();
+        let Some(walker) = self.chain.walker(location, basis, setting).await? else {
+            return Ok(None);
+        };
+        walker.unbroken(store, verification).await.map(Some)
+    }
+
+    /// Returns `report` with the artifact's reference on stdout, and its chain there too if a flag
+    /// asked for it.
+    fn shown(
+        &self,
+        report: Report,
+        chain: Option<&Chain>,
+        pinned: &Reference,
+    ) -> Result<Report, Failure> {
+        let Some(chain) = chain else {
+            return Ok(report.line(pinned));
+        };
+        let report = report.with(&Walked::new(chain))?;
+        let lines = drawn(chain).into_iter();
+        Ok(match self.chain.is_given() {
+            true => lines.fold(report, Report::line),
+            false => lines.fold(report, Report::say).line(pinned),
+        })
+    }
+}
+
 pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    let is_directory = is_directory(&args.target);
+    if args.chain.is_given() && (is_directory || args.files.signature.is_some()) {
+        let message =
+            "a directory's chain is not walked: the models that it was made from are not in it";
+        return Err(Error::new(Reason::Usage, message)
+            .hint("name the artifact: `modelctl verify REF --chain`")
+            .into());
+    }
     if args.files.signature.is_some() {
         return verify_model(Path::new(&args.target), &args, terminal).await;
     }
@@ -109,7 +173,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .hint("name one: `--signature model.sig`")
             .into());
     }
-    if is_directory(&args.target) {
+    if is_directory {
         return verify_directory(Path::new(&args.target), &args, terminal).await;
     }
     if args.deep {
@@ -120,7 +184,16 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
         );
     }
     let lock = args.locked.open()?;
-    let reference = lock.reference(&args.target.parse::<Reference>()?)?;
+    let reference = lock.reference(&args.target.parse()?)?;
+    verify_artifact(reference, &lock, &args, terminal).await
+}
+
+async fn verify_artifact(
+    reference: Reference,
+    lock: &Lock,
+    args: &VerifyArgs,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
     let store = stores.read(reference.location())?;
@@ -128,8 +201,8 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
     lock.check(artifact.reference(), artifact.document())?;
     let recalled = args
         .cache
-        .verify(&*store, artifact, &basis, terminal)
-        .await?;
+        .verify(&*store, artifact, &basis, &args.chain, terminal);
+    let recalled = recalled.await?;
     let verification = recalled.verification;
     let pinned = verification.artifact().pinned();
     let lines = explain(verification.verdict());
@@ -142,12 +215,16 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
         verdict: verification.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
+    let walked = args.walk(&*store, &verification, &basis, &stores, terminal);
+    let broken = |failure: Failure| failure.with(&json).with(&json!({ "verified": false }));
+    let walked = walked.await.map_err(broken)?;
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
         Ok(_) => {
             let report = Report::of(&json)?.with(&stores.sources())?;
             let report = report.say(format!("verified {pinned}"));
-            Ok(lines.into_iter().fold(report, Report::say).line(pinned))
+            let report = lines.into_iter().fold(report, Report::say);
+            args.shown(report, walked.as_ref(), &pinned)
         }
     }
 }
@@ -277,5 +354,9 @@ async fn verify_directory(
         size(checked.hashed_bytes),
     );
     let report = Report::of(&data)?.say(summary);
+    let walked = "note: the policy asks for the whole chain, which was walked when it was pulled; \
+                  `modelctl verify REF --chain` walks it again";
+    let asks = basis.chain.as_ref().is_some_and(|c| c.rule().required);
+    let report = asks.then_some(walked).into_iter().fold(report, Report::say);
     Ok(lines.into_iter().fold(report, Report::say).line(reference))
 }

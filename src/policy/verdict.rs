@@ -10,7 +10,7 @@ use crate::error::{Reason, Result};
 use crate::trust::{Authenticated, Format, Recognised, SignerIdentity, Witness};
 
 /// What a policy says about an artifact, requirement by requirement.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Verdict {
     /// One finding for each requirement, in the policy's order.
     pub findings: Vec<Finding>,
@@ -20,7 +20,7 @@ pub struct Verdict {
 }
 
 /// Whether one requirement is met, and by what or why not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// What was required.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::authorities::Trusted;
+use super::chain::{self, ChainRule};
 use super::constraints::{constraints, summary};
 use super::content::content;
 use super::node::{Fields, Node};
@@ -12,19 +13,17 @@ use crate::oms;
 use crate::policy::{
     Binding, Conditions, Demand, Downgrade, Policy, Remap, Requirement, Rule, Scope,
 };
-use crate::predicate::PredicateType;
+use crate::predicate::{PredicateType, VERIFICATION_SUMMARY};
 use crate::statement;
-
-/// The predicate type of a verification summary.
-const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
 
 type Known = BTreeMap<String, Trusted>;
 
 pub(super) fn policies(node: Node<'_>, known: &Known) -> Result<Vec<ScopedPolicy>> {
     let mut policies: Vec<ScopedPolicy> = Vec::new();
     let mut scopes: Vec<(Scope, Node<'_>)> = Vec::new();
+    let mut uses = Vec::new();
     for node in node.list()? {
-        let (policy, own) = policy(node, known)?;
+        let (policy, own) = policy(node, known, &mut uses)?;
         if policies.iter().any(|other| other.name == policy.name) {
             return Err(node.wrong(&format!("there is another policy `{}`", policy.name)));
         }
@@ -37,6 +36,7 @@ pub(super) fn policies(node: Node<'_>, known: &Known) -> Result<Vec<ScopedPolicy
         }
         policies.push(policy);
     }
+    chain::check_uses(&uses, &policies)?;
     for (scope, node) in &scopes {
         let others = || scopes.iter().map(|(other, _)| other);
         if scope.is_hidden_by(others) {
@@ -47,7 +47,12 @@ pub(super) fn policies(node: Node<'_>, known: &Known) -> Result<Vec<ScopedPolicy
     Ok(policies)
 }
 
-fn policy<'a>(node: Node<'a>, known: &Known) -> Result<(ScopedPolicy, Vec<(Scope, Node<'a>)>)> {
+/// Reads a policy, and adds to `uses` where it names others.
+fn policy<'a>(
+    node: Node<'a>,
+    known: &Known,
+    uses: &mut Vec<Node<'a>>,
+) -> Result<(ScopedPolicy, Vec<(Scope, Node<'a>)>)> {
     let mut fields = node.table()?;
     let name = fields.need("name")?.text()?.to_owned();
     let mut scopes = Vec::new();
@@ -65,6 +70,8 @@ fn policy<'a>(node: Node<'a>, known: &Known) -> Result<(ScopedPolicy, Vec<(Scope
     let content = content(fields.take("content"))?;
     let rules = fields.need("require")?.list()?.into_iter();
     let rules: Result<Vec<_>> = rules.map(|node| rule(node, known, &conditions)).collect();
+    let chain = fields.take("chain");
+    let chain: Option<ChainRule> = chain.map(|n| chain::rule(n, known, uses)).transpose()?;
     fields.finish()?;
     let downgrade = downgrade.transpose()?.unwrap_or(Downgrade::Allow);
     let policy = ScopedPolicy {
@@ -74,6 +81,7 @@ fn policy<'a>(node: Node<'a>, known: &Known) -> Result<(ScopedPolicy, Vec<(Scope
         policy: Policy::of_rules(rules?)?
             .on_downgrade(downgrade)
             .containing(content),
+        chain,
     };
     Ok((policy, scopes))
 }
@@ -162,7 +170,7 @@ fn rule(node: Node<'_>, known: &Known, conditions: &Conditions) -> Result<Rule> 
         Kind::ModelSignature => (Requirement::ModelSignature, Vec::new()),
         Kind::AnySignature => (Requirement::AnySignature, Vec::new()),
         Kind::Attestation => (attestation(&predicate_type(&mut fields)?), Vec::new()),
-        Kind::Summary => (attestation(SUMMARY), summary(&mut fields)?),
+        Kind::Summary => (attestation(VERIFICATION_SUMMARY), summary(&mut fields)?),
     };
     match (fields.take("where"), kind) {
         (None, _) => {}
