@@ -9,6 +9,7 @@
 //! `ARCHITECTURE.md` says which file does what, and in which direction they may import each other.
 
 pub mod attest;
+pub mod audit;
 mod backoff;
 pub mod blob;
 pub mod buffer;
@@ -24,6 +25,9 @@ pub mod directory;
 pub mod download;
 pub mod error;
 pub mod evidence_cache;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hashing;
 pub mod identity;
 pub mod installed;

@@ -254,7 +254,7 @@ impl Kept {
 
 impl Receipt {
     /// Reads `bytes`, which anyone may have written.
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         /// What is looked at before anything else is.
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]

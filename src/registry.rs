@@ -21,6 +21,8 @@ mod challenge;
 pub mod credentials;
 mod endpoint;
 mod feed;
+#[cfg(feature = "fuzz")]
+pub(crate) mod fuzzing;
 mod header;
 mod http;
 mod login;

@@ -31,6 +31,9 @@ const NAMES: [(&str, &str); 14] = [
     ("emailAddress", "1.2.840.113549.1.9.1"),
 ];
 
+/// The longest object identifier that is read as text.
+const IDENTIFIER_CHARS: usize = 128;
+
 /// A distinguished name: a certificate's subject or issuer.
 ///
 /// Two are equal when they have the same attributes with the same values in the same order, letter
@@ -69,6 +72,11 @@ impl DistinguishedName {
         for relative in &name.0 {
             let mut attributes = Vec::new();
             for attribute in relative.0.iter() {
+                // An identifier that is not in its one encoding (X.690, section 8.19.2) is shown as
+                // another one that it does not equal.
+                if attribute_named(&attribute.oid.to_string()) != Some(attribute.oid) {
+                    return Err(ambiguous(&attribute.oid));
+                }
                 attributes.push(Attribute {
                     kind: attribute.oid,
                     value: Value::from_any(&attribute.value)?,
@@ -110,6 +118,11 @@ impl Value {
     }
 }
 
+fn ambiguous(identifier: &ObjectIdentifier) -> Error {
+    let message = format!("a name in a certificate spells {identifier} in an unusual way");
+    Error::new(Reason::CertificateInvalid, message)
+}
+
 fn malformed(error: spki::der::Error) -> Error {
     Error::new(
         Reason::CertificateInvalid,
@@ -124,7 +137,10 @@ pub(super) fn attribute_named(text: &str) -> Option<ObjectIdentifier> {
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(text));
     let identifier = known.map_or(text, |(_, identifier)| identifier);
-    ObjectIdentifier::new(identifier).ok()
+    // The parser's own arithmetic overflows on longer numbers, and its depth on longer texts.
+    let fits = |number: &str| number.len() <= 10 && number.parse::<u32>().is_ok();
+    let is_sound = identifier.len() <= IDENTIFIER_CHARS && identifier.split('.').all(fits);
+    is_sound.then(|| ObjectIdentifier::new(identifier).ok())?
 }
 
 impl FromStr for DistinguishedName {
@@ -193,6 +209,32 @@ mod tests {
         ] {
             assert_eq!(name(text).to_string(), text);
         }
+    }
+
+    #[test]
+    fn identifiers_that_would_overflow_are_no_attributes() {
+        for (good, bad) in [
+            ("1.2.4294967295", "1.2.4294967296".to_owned()),
+            ("1.2.3", "18446744073709551615".to_owned()),
+            ("1.2.3.4", format!("1.2{}", ".3".repeat(50_000))),
+            ("1.2.4", format!("1.2.{}", "0".repeat(50_000))),
+        ] {
+            assert!(attribute_named(good).is_some(), "{good}");
+            assert!(attribute_named(&bad).is_none(), "{bad:.40}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_that_only_looks_like_another_is_refused() {
+        let read = |der: &[u8]| {
+            let name = Name::from_der(der).expect("it is DER");
+            let read = DistinguishedName::from_x509(&name);
+            read.map_err(|error| error.reason())
+        };
+        let good = b"\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01a";
+        let padded = b"\x30\x0d\x31\x0b\x30\x09\x06\x04\x55\x80\x04\x03\x0c\x01a";
+        assert_eq!(read(good), Ok(name("CN=a")));
+        assert_eq!(read(padded), Err(Reason::CertificateInvalid));
     }
 
     #[test]

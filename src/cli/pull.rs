@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use modelctl::content::Objection;
 use modelctl::download::Retry;
-use modelctl::error::{Error, Reason};
+use modelctl::error::{Error, Reason, Result};
 use modelctl::installed::Installed;
 use modelctl::policy::Pins;
 use modelctl::reference::Reference;
@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use self::gate::{Admitted, Gate};
+use super::audit::{AuditArgs, Recorder};
 use super::cache::UseCacheArgs;
 use super::chain::ChainArgs;
 use super::content::{self, ContentArgs};
@@ -106,6 +107,8 @@ pub(super) struct PullArgs {
     lock: LockArgs,
     #[command(flatten)]
     chain: ChainArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 /// How large files are written.
@@ -167,7 +170,17 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
                 .into(),
         );
     }
-    let directory = directory(&args)?;
+    let recorder = args.audit.recorder("pull", &args.reference).await?;
+    let pulled = pull_model(&args, &recorder, terminal).await;
+    recorder.finish(pulled).await
+}
+
+async fn pull_model(
+    args: &PullArgs,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    let directory = directory(args)?;
     let lock = args.lock.open()?;
     let reference = lock.reference(&args.reference)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
@@ -175,14 +188,15 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     let asked = Asked {
         location: reference.location(),
         verify: args.verify,
-        pins: pins(&args, &directory, &lock),
+        pins: pins(args, &directory, &lock),
     };
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
     let ruling = ruling.await?;
     let content = args.content.gate(&ruling)?;
     let gate = Gate {
         store: &*store,
-        args: &args,
+        args,
+        recorder,
         reference: &reference,
         stores: &stores,
         terminal,
@@ -193,8 +207,8 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         chain,
     } = gate.admit(ruling).await?;
     lock.admit(&artifact, applied.as_ref())?;
-    let signature = model_signature(&*store, &artifact, &args).await?;
-    let options = options(&args, content, terminal);
+    let signature = model_signature(&*store, &artifact, args).await?;
+    let options = options(args, content, terminal);
     let progress = terminal.progress();
     let pulled = pull(&*store, &artifact, &directory, &options, progress).await?;
 

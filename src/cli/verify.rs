@@ -15,10 +15,11 @@ use modelctl::verify::{Artifact, Verification};
 use serde::Serialize;
 use serde_json::json;
 
+use super::audit::{AuditArgs, Grounds, Recorder};
 use super::cache::UseCacheArgs;
 use super::chain::{ChainArgs, Setting, Walked, drawn};
 use super::files::FilesArgs;
-use super::lock::{Lock, LockedArgs};
+use super::lock::LockedArgs;
 use super::policy::{Applied, Asked, Basis, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{MirrorArgs, RegistryArgs, Stores};
@@ -73,6 +74,8 @@ pub(super) struct VerifyArgs {
     cache: UseCacheArgs,
     #[command(flatten)]
     chain: ChainArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 #[derive(Serialize)]
@@ -156,6 +159,16 @@ impl VerifyArgs {
 }
 
 pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    let recorder = args.audit.recorder("verify", &args.target).await?;
+    let verified = verify_target(&args, &recorder, terminal).await;
+    recorder.finish(verified).await
+}
+
+async fn verify_target(
+    args: &VerifyArgs,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     let is_directory = is_directory(&args.target);
     if args.chain.is_given() && (is_directory || args.files.signature.is_some()) {
         let message =
@@ -165,7 +178,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .into());
     }
     if args.files.signature.is_some() {
-        return verify_model(Path::new(&args.target), &args, terminal).await;
+        return verify_model(Path::new(&args.target), args, recorder, terminal).await;
     }
     if let Some(flag) = args.files.given() {
         let message = format!("`{flag}` is about model signatures");
@@ -174,7 +187,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .into());
     }
     if is_directory {
-        return verify_directory(Path::new(&args.target), &args, terminal).await;
+        return verify_directory(Path::new(&args.target), args, recorder, terminal).await;
     }
     if args.deep {
         return Err(
@@ -183,17 +196,16 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
                 .into(),
         );
     }
-    let lock = args.locked.open()?;
-    let reference = lock.reference(&args.target.parse()?)?;
-    verify_artifact(reference, &lock, &args, terminal).await
+    verify_artifact(args, recorder, terminal).await
 }
 
 async fn verify_artifact(
-    reference: Reference,
-    lock: &Lock,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
+    let lock = args.locked.open()?;
+    let reference: Reference = lock.reference(&args.target.parse()?)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
     let store = stores.read(reference.location())?;
@@ -215,9 +227,14 @@ async fn verify_artifact(
         verdict: verification.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
+    let digest = verification.artifact().digest();
+    recorder.about(digest);
     let walked = args.walk(&*store, &verification, &basis, &stores, terminal);
     let broken = |failure: Failure| failure.with(&json).with(&json!({ "verified": false }));
     let walked = walked.await.map_err(broken)?;
+    recorder
+        .judged(Grounds::from(&basis), Some(digest), verification.verdict())
+        .await?;
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
         Ok(_) => {
@@ -252,6 +269,7 @@ struct VerifiedModel<'a> {
 async fn verify_model(
     path: &Path,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     if let Some(flag) = args.trust.requires() {
@@ -282,6 +300,11 @@ async fn verify_model(
         verdict: found.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
+    let grounds = Grounds {
+        trust: &trust,
+        applied: None,
+    };
+    recorder.judged(grounds, None, found.verdict()).await?;
     let lines = explain(found.verdict());
     let files = count(found.files(), "file");
     match found.admit() {
@@ -315,6 +338,7 @@ struct VerifiedDirectory<'a> {
 async fn verify_directory(
     directory: &Path,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
@@ -338,6 +362,10 @@ async fn verify_directory(
         policy: basis.applied.as_ref(),
         verdict: &verdict,
     };
+    let digest = Some(installed.digest());
+    recorder
+        .judged(Grounds::from(&basis), digest, &verdict)
+        .await?;
     if let Some(error) = modelctl::verify::refusal(&verdict, installed.reference()) {
         return Err(Failure::from(error).with(&data).details(lines));
     }

@@ -3,6 +3,9 @@
 
 use super::header::Cursor;
 
+/// No scheme has as many parameters; looking for one said twice takes the square of their number.
+const PARAMETERS: usize = 32;
+
 /// One challenge: a scheme and its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Challenge {
@@ -38,7 +41,8 @@ pub(super) fn parse(field: &str) -> Option<Vec<Challenge>> {
         if cursor.sees_equals() {
             let value = cursor.value()?;
             let parameters = &mut challenges.last_mut()?.parameters;
-            if parameters.iter().any(|(other, _)| *other == name) {
+            if parameters.len() == PARAMETERS || parameters.iter().any(|(other, _)| *other == name)
+            {
                 return None;
             }
             parameters.push((name, value));
@@ -134,6 +138,16 @@ mod tests {
         ] {
             assert_eq!(shown(field), None, "{field}");
         }
+    }
+
+    #[test]
+    fn parameters_without_end_are_refused() {
+        let field = |count: usize| {
+            let parameters = (0..count).map(|n| format!("p{n}=x"));
+            format!("Bearer {}", parameters.collect::<Vec<_>>().join(","))
+        };
+        assert!(parse(&field(PARAMETERS)).is_some());
+        assert_eq!(parse(&field(PARAMETERS + 1)), None);
     }
 
     #[test]

@@ -28,6 +28,12 @@ use crate::secret::Secret;
 use document::Document;
 use helper::{Helper, HelperName};
 
+/// Reads a `config.json`, as [`DockerConfig`] does.
+#[cfg(feature = "fuzz")]
+pub(super) fn parse(bytes: &[u8]) -> Result<()> {
+    Document::parse(bytes).map(drop)
+}
+
 /// The user's credentials for every registry, as the configuration files and helpers have them.
 #[derive(Debug, Clone, Default)]
 pub struct DockerConfig {

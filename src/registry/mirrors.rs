@@ -31,6 +31,12 @@ use self::hosts::Hosts;
 use super::auth::CredentialSource;
 use crate::error::{Error, Reason, Result};
 
+/// Reads a `hosts.toml`, as [`Mirrors`] does.
+#[cfg(feature = "fuzz")]
+pub(super) fn parse(text: &str) -> Result<()> {
+    document::parse(text, Path::new("hosts.toml")).map(drop)
+}
+
 /// Who says what a tag means, and who refers to an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ResolveAt {

@@ -90,10 +90,10 @@ impl Pages {
 
 /// A `Link` that cannot be read: what it hides may be the next page, so it is never skipped.
 #[derive(Debug, PartialEq, Eq)]
-struct Malformed;
+pub(super) struct Malformed;
 
 /// Returns the target of the link whose relation is `next`, if there is one.
-fn next(field: &str) -> Result<Option<String>, Malformed> {
+pub(super) fn next(field: &str) -> Result<Option<String>, Malformed> {
     let mut cursor = Cursor::new(field);
     cursor.skip_commas();
     while !cursor.is_done() {

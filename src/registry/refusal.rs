@@ -102,7 +102,11 @@ struct SaidError {
 /// plain text. That it cannot be read is no second error.
 async fn words(answer: &mut Answer) -> Option<String> {
     let (bytes, _) = answer.read_up_to(limits::ERROR_BODY).await.ok()?;
-    let said = match json::parse::<Said>(&bytes, "the refusal") {
+    read(&bytes, answer.media_type().as_deref())
+}
+
+pub(super) fn read(bytes: &[u8], media_type: Option<&str>) -> Option<String> {
+    let said = match json::parse::<Said>(bytes, "the refusal") {
         Ok(Said::Registry { errors }) => {
             let errors = errors.iter().take(3);
             let errors = errors.map(|e| [e.code.as_str(), e.message.as_str()]);
@@ -110,8 +114,8 @@ async fn words(answer: &mut Answer) -> Option<String> {
             shown.collect::<Vec<_>>().join("; ")
         }
         Ok(Said::Service { message }) => message,
-        Err(_) if answer.media_type().as_deref() == Some("text/plain") => {
-            String::from_utf8_lossy(&bytes).lines().next()?.to_owned()
+        Err(_) if media_type == Some("text/plain") => {
+            String::from_utf8_lossy(bytes).lines().next()?.to_owned()
         }
         Err(_) => return None,
     };

@@ -179,7 +179,7 @@ async fn attempt(endpoint: &Endpoint, question: &Question) -> Result<Asked, Fail
     Ok(Asked::Given(token))
 }
 
-fn read(bytes: &[u8], started: Instant, from: &str) -> Result<Token> {
+pub(super) fn read(bytes: &[u8], started: Instant, from: &str) -> Result<Token> {
     let outside = |why: &str| {
         let message = format!("the token server {from} answers {why}");
         Error::new(Reason::RegistryProtocol, message)

@@ -40,6 +40,12 @@ const ENCRYPTED_BY_OPENSSL: &str = "ENCRYPTED PRIVATE KEY";
 /// What `openssl ecparam -genkey` writes before the key; the key says the same.
 const EC_PARAMETERS: &str = "EC PARAMETERS";
 
+/// Reads what an encrypted key's section holds, short of decrypting it.
+#[cfg(feature = "fuzz")]
+pub(crate) fn parse_encrypted(json: &[u8]) -> Result<()> {
+    encrypted::parse(json).map(drop)
+}
+
 /// A private key that can sign.
 pub struct PrivateKey {
     pair: Pair,

@@ -47,6 +47,16 @@ pub enum Access {
     ReadOrCreate,
 }
 
+/// Reads an `index.json` and returns what would be written again.
+#[cfg(feature = "fuzz")]
+pub(crate) fn rewrite_index(bytes: &[u8]) -> Result<Vec<u8>> {
+    let index = index::LayoutIndex::parse(bytes)?;
+    for tag in index.tags() {
+        index.resolve(&tag)?;
+    }
+    index.to_bytes()
+}
+
 /// An OCI image layout on disk.
 #[derive(Debug, Clone)]
 pub struct Layout {

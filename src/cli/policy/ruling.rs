@@ -58,7 +58,7 @@ fn refuse_namesakes(own: &TrustRoot, is_known: impl Fn(&str) -> bool) -> Result<
 /// Which policy of which file was applied, in JSON.
 #[derive(Debug, Clone, Serialize)]
 pub(in super::super) struct Applied {
-    file: String,
+    pub(in super::super) file: String,
     pub(in super::super) digest: Digest,
     pub(in super::super) name: String,
     mode: Mode,

@@ -54,14 +54,18 @@ impl Document {
     /// Reads the file, which may not exist.
     pub(super) fn load(path: PathBuf) -> Result<Self> {
         let read = read(&path)?;
+        Self::of(path, &read)
+    }
+
+    fn of(path: PathBuf, read: &Map<String, Value>) -> Result<Self> {
         let malformed = |what: &str| malformed(&path, &format!("`{what}` is malformed"));
-        let entries = object(&read, "auths").ok_or_else(|| malformed("auths"))?;
+        let entries = object(read, "auths").ok_or_else(|| malformed("auths"))?;
         let entries = entries.iter().map(|(name, value)| Entry {
             name: name.clone(),
             key: Key::of(name),
             found: credential(value),
         });
-        let helpers = object(&read, "credHelpers").ok_or_else(|| malformed("credHelpers"))?;
+        let helpers = object(read, "credHelpers").ok_or_else(|| malformed("credHelpers"))?;
         let helpers = helpers
             .iter()
             .map(|(name, value)| Some((Key::of(name), helper(value)?)))
@@ -74,6 +78,13 @@ impl Document {
             store: helper(store).ok_or_else(|| malformed("credsStore"))?,
             path,
         })
+    }
+
+    /// Reads what a file would hold.
+    #[cfg(feature = "fuzz")]
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
+        let path = Path::new("config.json");
+        Self::of(path.to_owned(), &parse(bytes, path)?)
     }
 
     /// Returns the file's name.
@@ -298,11 +309,15 @@ fn read(path: &Path) -> Result<Map<String, Value>> {
         let why = format!("it is larger than {} bytes", limits::LOCAL_FILE);
         return Err(malformed(path, &why));
     }
+    parse(&bytes, path)
+}
+
+fn parse(bytes: &[u8], path: &Path) -> Result<Map<String, Value>> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Map::new());
     }
     // A `Value` takes anything, so that the error tells a position and no content.
-    match json::parse::<Value>(&bytes, "it") {
+    match json::parse::<Value>(bytes, "it") {
         Ok(Value::Object(document)) => Ok(document),
         Ok(_) => Err(malformed(path, "it is not a JSON object")),
         Err(error) => Err(malformed(path, &error.to_string())),

@@ -32,7 +32,12 @@ pub(super) fn read(path: &Path) -> Result<Hosts> {
         let message = format!("`{}` is not text", path.display());
         Error::new(Reason::HostsFileInvalid, message).because(error)
     })?;
-    Document { path, text: &text }.hosts()
+    parse(&text, path)
+}
+
+/// Reads the text of the file at `path`.
+pub(super) fn parse(text: &str, path: &Path) -> Result<Hosts> {
+    Document { path, text }.hosts()
 }
 
 /// A file on its way to being understood.

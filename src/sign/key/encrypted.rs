@@ -59,6 +59,34 @@ struct Cipher {
 
 /// Decrypts what [`seal`] or cosign encrypted.
 pub(super) fn open(json: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    let Parsed {
+        params,
+        salt,
+        nonce,
+        mut text,
+    } = parse(json)?;
+    secretbox(password, &salt, &params)?
+        .decrypt_in_place(Nonce::from_slice(&nonce), b"", &mut *text)
+        .map_err(|_| {
+            Error::new(
+                Reason::KeyPassword,
+                "the password is wrong, or the file is damaged",
+            )
+            .hint("the password comes from `MODELCTL_PASSWORD`, `COSIGN_PASSWORD` or a prompt")
+        })?;
+    Ok(text)
+}
+
+/// What stands in the section, decoded, before the work of decrypting it is begun.
+pub(super) struct Parsed {
+    params: scrypt::Params,
+    salt: Vec<u8>,
+    nonce: [u8; 24],
+    text: Zeroizing<Vec<u8>>,
+}
+
+/// Reads the section, and refuses parameters that cost too much.
+pub(super) fn parse(json: &[u8]) -> Result<Parsed> {
     let sealed: Sealed = json::parse(json, "the encrypted key")
         .map_err(|error| Error::new(Reason::KeyInvalid, error.to_string()))?;
     if sealed.kdf.name != KDF || sealed.cipher.name != CIPHER {
@@ -71,17 +99,12 @@ pub(super) fn open(json: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let nonce: [u8; 24] = nonce
         .try_into()
         .map_err(|_| invalid("with a nonce of a wrong length"))?;
-    let mut text = Zeroizing::new(decode(&sealed.ciphertext)?);
-    secretbox(password, &salt, &params)?
-        .decrypt_in_place(Nonce::from_slice(&nonce), b"", &mut *text)
-        .map_err(|_| {
-            Error::new(
-                Reason::KeyPassword,
-                "the password is wrong, or the file is damaged",
-            )
-            .hint("the password comes from `MODELCTL_PASSWORD`, `COSIGN_PASSWORD` or a prompt")
-        })?;
-    Ok(text)
+    Ok(Parsed {
+        params,
+        salt,
+        nonce,
+        text: Zeroizing::new(decode(&sealed.ciphertext)?),
+    })
 }
 
 /// Encrypts `plain` as cosign does.
