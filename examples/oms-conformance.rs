@@ -3,14 +3,17 @@
 //!
 //! ```sh
 //! cargo build --example oms-conformance
-//! pytest test/ --entrypoint=target/debug/examples/oms-conformance --skip-sigstore
+//! pytest test/ --entrypoint=target/debug/examples/oms-conformance
 //! ```
 //!
-//! Only the exit code counts: 0 is done, anything else refused.
+//! Only the exit code counts: 0 is done, anything else refused. Signing without a key
+//! (`SIGSTORE_ID_TOKEN`) needs the network; verifying needs none, because the public instance's keys
+//! come with the library.
 #![allow(clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, ValueEnum};
 use jiff::Timestamp;
@@ -22,10 +25,16 @@ use modelctl::oms::IgnoredPaths;
 use modelctl::policy::{Policy, Requirement};
 use modelctl::progress::silent;
 use modelctl::referrer::RawBundle;
-use modelctl::sign::Signer;
+use modelctl::registry::web::Web;
+use modelctl::registry::{Proxies, Settings};
+use modelctl::secret::Secret;
 use modelctl::sign::certificate::CertificateSigner;
 use modelctl::sign::key::{KeySigner, Password, PrivateKey};
-use modelctl::trust::pki::{Pki, Signers};
+use modelctl::sign::keyless::{IdentityToken, KeylessSigner};
+use modelctl::sign::services::{Services, SigningConfig};
+use modelctl::sign::{Signer, Witnessed};
+use modelctl::trust::pki::{Pki, Signers, Signing};
+use modelctl::trust::sigstore::{Identity, Instance, Keyless, Match, SigstoreRoot};
 use modelctl::trust::{Authority, TrustRoot};
 use modelctl::unpack::Existing;
 
@@ -105,44 +114,63 @@ async fn main() -> ExitCode {
 }
 
 async fn sign(args: &SignArgs) -> Result<()> {
-    let signer = signer(args)?;
     let tree = tree(&args.model, &args.output_bundle)?;
+    let signer = match args.model.method {
+        Method::Sigstore => keyless(args).await?,
+        Method::Key | Method::Certificate => signer(args)?,
+    };
     let bundle = model_signature::sign(&args.model.model_path, &tree, &*signer, silent()).await?;
     model_signature::write(&args.output_bundle, &bundle, Existing::Replace)
 }
 
+/// Returns the holder of the private key, as that of a certificate if there is one.
 fn signer(args: &SignArgs) -> Result<Box<dyn Signer>> {
-    let Some(path) = &args.private_key else {
-        return Err(usage("`--private-key` is missing"));
-    };
+    let path = required(&args.private_key, "--private-key")?;
     let key = private_key(path)?;
     let public = key.public_key().clone();
     let signer = Box::new(KeySigner::new(path.display().to_string(), key));
-    match (args.model.method, &args.signing_cert) {
-        (Method::Key, _) => Ok(signer),
-        (Method::Certificate, Some(path)) => {
-            let certificate = Certificate::from_pem(&read(path)?, &path.display().to_string())?;
-            let now = Timestamp::now();
-            let signer = CertificateSigner::new(signer, &public, certificate, now)?;
-            Ok(Box::new(signer.with_intermediates(chain(&args.model)?)))
-        }
-        (Method::Certificate, None) => Err(usage("`--signing-cert` is missing")),
-        (Method::Sigstore, _) => Err(unsupported()),
+    if let Method::Key = args.model.method {
+        return Ok(signer);
+    }
+    let path = required(&args.signing_cert, "--signing-cert")?;
+    let certificate = Certificate::from_pem(&read(path)?, &path.display().to_string())?;
+    let now = Timestamp::now();
+    let signer = CertificateSigner::signing(Signing::Models, signer, &public, certificate, now)?;
+    Ok(Box::new(signer.with_intermediates(chain(&args.model)?)))
+}
+
+/// Returns whoever the identity token names.
+async fn keyless(args: &SignArgs) -> Result<Box<dyn Signer>> {
+    let token = required(&args.identity_token, "--identity-token")?;
+    let token = IdentityToken::parse(Secret::new(token.to_owned()))?;
+    let instance = instance(&args.model);
+    let web = Arc::new(Web::new(&Settings {
+        proxies: Proxies::Environment,
+        ..Settings::default()
+    })?);
+    let now = Timestamp::now();
+    let services = Services::new(web, SigningConfig::embedded(instance)?, now);
+    let root = Some(Arc::new(SigstoreRoot::embedded(instance)?));
+    let signer = KeylessSigner::request(&services, &token, root.clone(), now).await?;
+    let signer = Witnessed::new(Box::new(signer), services.witnesses()?, root);
+    Ok(Box::new(signer))
+}
+
+fn instance(args: &ModelArgs) -> Instance {
+    match args.use_staging {
+        true => Instance::Staging,
+        false => Instance::PublicGood,
     }
 }
 
 async fn verify(args: &VerifyArgs) -> Result<()> {
     let bundles = model_signature::read(&args.bundle)?;
-    let authority = match (args.model.method, &args.public_key) {
-        (Method::Key, Some(path)) => {
-            let key = PublicKey::from_pem(&read(path)?, &path.display().to_string())?;
-            vec![Authority::key("the key", key)]
-        }
-        (Method::Key, None) => return Err(usage("`--public-key` is missing")),
-        (Method::Certificate, _) => authorities(&bundles, chain(&args.model)?)?,
-        (Method::Sigstore, _) => return Err(unsupported()),
+    let authorities = match args.model.method {
+        Method::Key => vec![key(args)?],
+        Method::Certificate => authorities(&bundles, chain(&args.model)?)?,
+        Method::Sigstore => vec![identity(args)?],
     };
-    let trust = TrustRoot::new(authority)?;
+    let trust = TrustRoot::new(authorities)?;
     let options = VerifyOptions {
         tree: tree(&args.model, &args.bundle)?,
         unsigned: match args.ignore_unsigned_files {
@@ -155,6 +183,25 @@ async fn verify(args: &VerifyArgs) -> Result<()> {
     let found =
         model_signature::verify(model, bundles, &trust, &policy, &options, silent()).await?;
     found.admit().map(drop)
+}
+
+/// Returns the holder of the key.
+fn key(args: &VerifyArgs) -> Result<Authority> {
+    let path = required(&args.public_key, "--public-key")?;
+    let key = PublicKey::from_pem(&read(path)?, &path.display().to_string())?;
+    Ok(Authority::key("the key", key))
+}
+
+/// Returns whoever the instance certified to be the identity.
+fn identity(args: &VerifyArgs) -> Result<Authority> {
+    let exactly = |value: &Option<String>, name| Match::exact(required(value, name)?.as_str());
+    let identity = Identity::new(
+        exactly(&args.identity, "--identity")?,
+        exactly(&args.identity_provider, "--identity-provider")?,
+    );
+    let root = Arc::new(SigstoreRoot::embedded(instance(&args.model))?);
+    let keyless = Keyless { root, identity };
+    Ok(Authority::keyless("the identity", keyless))
 }
 
 /// Returns trust in whomever `roots` certify. The protocol names no signer, and this library trusts
@@ -220,7 +267,7 @@ fn usage(message: &str) -> Error {
     Error::new(Reason::Usage, message)
 }
 
-fn unsupported() -> Error {
-    let message = "keyless signatures need a root of trust, which the protocol does not name";
-    Error::new(Reason::BundleUnsupported, message)
+fn required<'a, T>(argument: &'a Option<T>, name: &str) -> Result<&'a T> {
+    let missing = || usage(&format!("`{name}` is missing"));
+    argument.as_ref().ok_or_else(missing)
 }

@@ -4,6 +4,8 @@
 //! readers of cosign's older form need comes besides that, never instead: who finds a bundle looks
 //! for nothing else.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -13,13 +15,14 @@ use crate::error::Result;
 use crate::legacy::{Layer, SimpleSigning};
 use crate::manifest::Descriptor;
 use crate::model;
-use crate::oms::Contents;
+use crate::oms::{self, Contents};
 use crate::policy::name_annotations;
 use crate::provenance::claim::Claim;
 use crate::referrer::{self, Content, Evidence};
-use crate::sign::{Signer, sign_blob, sign_statement};
+use crate::sign::{Signer, sign_blob, sign_payload};
 use crate::statement::{Statement, Subject};
 use crate::store::Store;
+use crate::trust::Authenticated;
 use crate::verify::Artifact;
 
 /// What attaching a statement came to.
@@ -75,9 +78,53 @@ pub struct Attacher<'a> {
 
 /// What the signer has stated already.
 struct Stated {
-    statement: Statement,
+    said: Said,
     referrer: Descriptor,
     bundle: Bundle,
+}
+
+/// What is said of an artifact.
+enum Said {
+    /// A statement.
+    Statement(Statement),
+    /// What its files are.
+    Files(Arc<Contents>),
+}
+
+impl Said {
+    /// Returns what was signed.
+    fn by(signed: &Authenticated) -> Self {
+        match signed.files() {
+            Some(files) => Self::Files(Arc::clone(files)),
+            None => Self::Statement(signed.statement().clone()),
+        }
+    }
+
+    fn predicate_type(&self) -> &str {
+        match self {
+            Self::Statement(statement) => &statement.predicate_type,
+            Self::Files(_) => oms::PREDICATE,
+        }
+    }
+
+    fn payload(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::Statement(statement) => statement.to_bytes(),
+            Self::Files(contents) => contents.to_bytes(),
+        }
+    }
+
+    /// Whether both say the same; what the content is called, and the version of the format, may
+    /// differ.
+    fn is_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Statement(one), Self::Statement(other)) => says_the_same(one, other),
+            (Self::Files(one), Self::Files(other)) => {
+                one.serialization() == other.serialization() && one.resources() == other.resources()
+            }
+            (Self::Statement(_), Self::Files(_)) | (Self::Files(_), Self::Statement(_)) => false,
+        }
+    }
 }
 
 impl<'a> Attacher<'a> {
@@ -106,7 +153,7 @@ impl<'a> Attacher<'a> {
         let mut names = name_annotations(self.artifact.reference());
         names.extend(annotations);
         let statement = Statement::signature(self.artifact.digest(), names);
-        self.attach(statement, now).await
+        self.attach(Said::Statement(statement), now).await
     }
 
     /// Signs the list of the files of the model that the artifact is, called `name`, as model
@@ -114,8 +161,8 @@ impl<'a> Attacher<'a> {
     pub async fn sign_model(&mut self, name: &str, now: Timestamp) -> Result<Attached> {
         let manifest = self.artifact.document().document().clone();
         let files = model::files(&manifest.into_manifest("the artifact")?)?;
-        let statement = Contents::of_files(name, &files)?.to_statement();
-        self.attach(statement, now).await
+        let contents = Contents::of_files(name, &files)?;
+        self.attach(Said::Files(Arc::new(contents)), now).await
     }
 
     /// Attests `claim` about the artifact and the files that it names: each of those is a subject
@@ -129,27 +176,24 @@ impl<'a> Attacher<'a> {
         let subjects =
             files.map(|file| Subject::named(file.path.as_str(), &file.descriptor.digest));
         statement.subject.extend(subjects);
-        self.attach(statement, now).await
+        self.attach(Said::Statement(statement), now).await
     }
 
-    /// Signs and attaches `statement`, unless the same is attached already.
-    async fn attach(&mut self, statement: Statement, now: Timestamp) -> Result<Attached> {
+    /// Signs and attaches `said`, unless the same is attached already.
+    async fn attach(&mut self, said: Said, now: Timestamp) -> Result<Attached> {
         let mut stated = self.stated.iter();
-        if let Some(before) = stated.find(|one| says_the_same(&one.statement, &statement)) {
+        if let Some(before) = stated.find(|one| one.said.is_the_same(&said)) {
             return Ok(Attached {
                 referrer: before.referrer.clone(),
                 existed: true,
                 bundle: before.bundle.clone(),
             });
         }
-        let bundle = sign_statement(&statement, self.signer).await?;
-        let (subject, kind) = (
-            self.artifact.document().descriptor(),
-            &statement.predicate_type,
-        );
+        let bundle = sign_payload(said.payload()?, self.signer).await?;
+        let (subject, kind) = (self.artifact.document().descriptor(), said.predicate_type());
         let referrer = referrer::attach(self.store, subject, &bundle, kind, now).await?;
         self.stated.push(Stated {
-            statement,
+            said,
             referrer: referrer.clone(),
             bundle: bundle.clone(),
         });
@@ -242,7 +286,7 @@ async fn stated(
         };
         if signer.is_content_with(&bundle) {
             stated.push(Stated {
-                statement: found.statement().clone(),
+                said: Said::by(&found),
                 referrer: referrer.document().descriptor().clone(),
                 bundle,
             });

@@ -22,7 +22,10 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::manifest::media_type;
 use crate::{json, limits, oms};
-use wire::{BundleJson, EnvelopeJson, MessageDigestJson, MessageSignatureJson, SignatureJson};
+use wire::{
+    BundleJson, EnvelopeJson, MessageDigestJson, MessageSignatureJson, SignatureJson,
+    WrittenBundle, WrittenEnvelope,
+};
 
 /// The payload type of an envelope that holds an in-toto statement.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
@@ -94,6 +97,12 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// Returns the envelope of a statement's bytes and the signature on their
+    /// [encoding](pre_authentication_encoding).
+    pub(crate) fn new(payload: Vec<u8>, signature: Vec<u8>) -> Self {
+        Self { payload, signature }
+    }
+
     /// Returns the bytes that were signed: DSSE's pre-authentication encoding of the payload.
     pub fn signed_bytes(&self) -> Vec<u8> {
         pre_authentication_encoding(IN_TOTO, &self.payload)
@@ -127,7 +136,9 @@ impl Envelope {
         lone_envelope(&self.payload, &self.signature)
     }
 
-    fn claimed_predicate_type(&self) -> Option<String> {
+    /// Returns the predicate type that the payload claims. It means nothing before the signature is
+    /// verified.
+    pub(crate) fn claimed_predicate_type(&self) -> Option<String> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Claim {
@@ -212,10 +223,7 @@ impl Bundle {
         Self {
             version: Version::V03,
             material,
-            content: Content::Statement(Envelope {
-                payload: payload.to_vec(),
-                signature: signature.to_vec(),
-            }),
+            content: Content::Statement(Envelope::new(payload.to_vec(), signature.to_vec())),
         }
     }
 
@@ -277,16 +285,18 @@ impl Bundle {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let media_type = MEDIA_TYPES.iter().find(|(_, v)| *v == self.version);
         let (dsse_envelope, message_signature) = self.content.written();
-        let written = BundleJson {
-            media_type: media_type
-                .map_or(media_type::BUNDLE, |(text, _)| text)
-                .to_owned(),
-            verification_material: self.material.clone(),
+        let written = WrittenBundle {
+            media_type: media_type.map_or(media_type::BUNDLE, |(text, _)| text),
+            verification_material: &self.material,
             dsse_envelope,
             message_signature,
         };
-        serde_json::to_vec(&written)
-            .map_err(|error| Error::new(Reason::Internal, "cannot write a bundle").because(error))
+        // Lists of files make long payloads: they are written in base64 where they stay.
+        let mut bytes = Vec::with_capacity(self.content.length() / 3 * 4 + 16_384);
+        serde_json::to_writer(&mut bytes, &written).map_err(|error| {
+            Error::new(Reason::Internal, "cannot write a bundle").because(error)
+        })?;
+        Ok(bytes)
     }
 
     /// Returns the version of its format.
@@ -338,14 +348,10 @@ impl Content {
         }
     }
 
-    fn written(&self) -> (Option<EnvelopeJson>, Option<MessageSignatureJson>) {
+    fn written(&self) -> (Option<WrittenEnvelope<'_>>, Option<MessageSignatureJson>) {
         match self {
             Self::Statement(envelope) => {
-                let envelope = EnvelopeJson {
-                    payload: envelope.payload.clone(),
-                    payload_type: IN_TOTO.to_owned(),
-                    signatures: vec![SignatureJson::new(envelope.signature.clone())],
-                };
+                let envelope = WrittenEnvelope::new(&envelope.payload, &envelope.signature);
                 (Some(envelope), None)
             }
             Self::Message(message) => {
@@ -359,6 +365,13 @@ impl Content {
                 };
                 (None, Some(message))
             }
+        }
+    }
+
+    fn length(&self) -> usize {
+        match self {
+            Self::Statement(envelope) => envelope.payload.len(),
+            Self::Message(_) => 0,
         }
     }
 }

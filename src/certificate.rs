@@ -12,7 +12,9 @@ use std::fmt;
 use jiff::Timestamp;
 use spki::der::asn1::ObjectIdentifier;
 use spki::der::{Decode, Encode};
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::{
+    BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints, SubjectAltName,
+};
 use x509_cert::{TbsCertificate, Version};
 
 use crate::digest::Digest;
@@ -42,6 +44,8 @@ pub struct Certificate {
     authority: Option<AuthorityConstraints>,
     key_usage: Option<KeyUsage>,
     purposes: Option<Vec<ObjectIdentifier>>,
+    /// Whether it says which names may stand below it.
+    constrains_names: bool,
 }
 
 /// The time in which a certificate is valid, both ends included.
@@ -95,6 +99,7 @@ impl Certificate {
         let key_usage = fields.get::<KeyUsage>().map_err(malformed)?;
         let purposes = fields.get::<ExtendedKeyUsage>().map_err(malformed)?;
         let authority = constraints.filter(|(_, constraints)| constraints.ca);
+        let names_below = fields.get::<NameConstraints>().map_err(malformed)?;
         let spki = &fields.subject_public_key_info;
         Ok(Self {
             der: der.to_vec(),
@@ -111,6 +116,7 @@ impl Certificate {
             }),
             key_usage: key_usage.map(|(_, usage)| usage),
             purposes: purposes.map(|(_, purposes)| purposes.0),
+            constrains_names: names_below.is_some(),
         })
     }
 
@@ -188,7 +194,17 @@ impl Certificate {
 
     /// Whether it is an authority's: it may issue others.
     pub fn is_authority(&self) -> bool {
-        self.authority.is_some() && self.may(KeyUsage::key_cert_sign)
+        self.is_marked_authority() && self.may(KeyUsage::key_cert_sign)
+    }
+
+    /// Whether its basic constraints call it an authority's, whatever its key may be used for.
+    pub(crate) fn is_marked_authority(&self) -> bool {
+        self.authority.is_some()
+    }
+
+    /// Whether it limits the names of those below it.
+    pub(crate) fn constrains_names(&self) -> bool {
+        self.constrains_names
     }
 
     /// Whether an authority may stand above `count` others in one chain.
@@ -207,8 +223,22 @@ impl Certificate {
     /// Checks that the holder may sign code: not an authority, with the purpose of code signing,
     /// and a key that is for signatures.
     pub fn check_may_sign_code(&self) -> Result<()> {
+        self.check_signers(self.is_marked_authority())
+    }
+
+    /// Checks that the holder may sign models: as [`Certificate::check_may_sign_code`], except that
+    /// the certificate may be marked as an authority's by mistake.
+    ///
+    /// Some issuers mark every certificate (`CA:TRUE`), among them the ones that the first users of
+    /// model signatures had. It is a mistake if the key usage does not allow to sign certificates:
+    /// then nobody accepts one below it (RFC 5280, section 6.1.4, step n).
+    pub fn check_may_sign_models(&self) -> Result<()> {
+        self.check_signers(self.is_authority())
+    }
+
+    fn check_signers(&self, is_authority: bool) -> Result<()> {
         let refuse = |why: &str| invalid(&format!("the certificate of {} {why}", self.subject));
-        if self.authority.is_some() {
+        if is_authority {
             return Err(refuse("is an authority's, which signs certificates only"));
         }
         if self.purposes.is_none() || !self.allows_code_signing() {

@@ -7,14 +7,15 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{Error, Reason, Result};
 use crate::limits;
 
 /// Parses `bytes` as a `T`, refusing duplicate keys at any depth, nesting beyond
 /// [`limits::JSON_DEPTH`] and trailing bytes; `what` names the document in the error.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T> {
     let invalid = |error: serde_json::Error| {
         let fault = match error.is_data() {
             true => "is not as it should be",

@@ -19,15 +19,13 @@ use crate::bundle::Bundle;
 use crate::directory::Directory;
 use crate::error::{Error, Reason, Result};
 use crate::oms::{
-    self, Contents, Coverage, Difference, Differences, IgnoredPaths, Resource, SINGLE_FILE,
-    Serialization,
+    Contents, Coverage, Difference, Differences, IgnoredPaths, Resource, SINGLE_FILE, Serialization,
 };
 use crate::path::RESERVED;
 use crate::policy::{Policy, Verdict};
 use crate::progress::Progress;
 use crate::referrer::RawBundle;
-use crate::sign::{Signer, sign_written};
-use crate::statement::Statement;
+use crate::sign::{Signer, sign_payload};
 use crate::trust::TrustRoot;
 use crate::verify::{Verified, admitted, authenticate, refusal};
 use digests::Listing;
@@ -106,8 +104,9 @@ pub async fn sign(
     progress: Arc<dyn Progress>,
 ) -> Result<Bundle> {
     let contents = list(directory, options, progress).await?;
-    let statement = contents.to_statement().to_bytes()?;
-    sign_written(&statement, signer).await
+    let payload = contents.to_bytes()?;
+    drop(contents);
+    sign_payload(payload, signer).await
 }
 
 /// Returns what the directory is called, wherever it is named from (OMS 1.0, section 6.5).
@@ -158,19 +157,18 @@ pub async fn verify(
     let mut candidates = Vec::with_capacity(bundles.len());
     for raw in &bundles {
         let mut candidate = authenticate(raw, trust);
-        if let Ok(authenticated) = &candidate.outcome {
-            let statement = authenticated.statement();
-            if oms::is_model_signature(&statement.predicate_type) {
-                let compared = compare(path, statement, options, &progress).await;
-                candidate.coverage = match compared {
-                    Ok((coverage, count)) => {
-                        files = count;
-                        Some(Ok(coverage))
-                    }
-                    Err(error) if is_about_the_model(&error) => Some(Err(error)),
-                    Err(error) => return Err(error),
-                };
-            }
+        if let Ok(authenticated) = &candidate.outcome
+            && let Some(listed) = authenticated.files()
+        {
+            let compared = compare(path, listed, options, &progress).await;
+            candidate.coverage = match compared {
+                Ok((coverage, count)) => {
+                    files = count;
+                    Some(Ok(coverage))
+                }
+                Err(error) if is_about_the_model(&error) => Some(Err(error)),
+                Err(error) => return Err(error),
+            };
         }
         candidates.push(candidate);
     }
@@ -218,20 +216,20 @@ impl ModelVerification {
     }
 }
 
-/// Compares the model at `path` with what `statement` lists, and returns how many files it has.
+/// Compares the model at `path` with what `contents` lists, and returns how many files it has.
 async fn compare(
     path: &Path,
-    statement: &Statement,
+    contents: &Arc<Contents>,
     options: &VerifyOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<(Coverage, usize)> {
-    let contents = Contents::read(statement)?;
     let place = path.to_owned();
-    let tree = effective(&contents, &options.tree)?;
-    let (unsigned, listed) = (options.unsigned, paths(&contents));
+    let tree = effective(contents, &options.tree)?;
+    let (unsigned, signed) = (options.unsigned, Arc::clone(contents));
     let (root, files, not_covered) = blocking(move || {
         let (root, single) = open(&place)?;
         let root = Arc::new(root);
+        let listed = paths(&signed);
         let files = match (single, unsigned) {
             (Some(name), _) => single_file(&root, &name, &listed)?,
             (None, Unsigned::Refuse) => Tree::new(&tree.ignored, tree.symlinks).find(&root)?,
@@ -244,11 +242,11 @@ async fn compare(
     })
     .await?;
     let mut not_covered = not_covered;
-    let (files, empty) = check_names(path, &root, &contents, files)?;
+    let (files, empty) = check_names(path, &root, contents, files)?;
     not_covered.extend(empty);
     let count = files.len();
     let listing = Listing::new(root, contents.serialization(), Arc::clone(progress));
-    check_digests(path, &contents, &listing.resources(files).await?)?;
+    check_digests(path, contents, &listing.resources(files).await?)?;
     Ok((Coverage::new(not_covered), count))
 }
 
@@ -266,11 +264,8 @@ fn effective(contents: &Contents, given: &TreeOptions) -> Result<TreeOptions> {
     Ok(TreeOptions { ignored, symlinks })
 }
 
-fn paths(contents: &Contents) -> BTreeSet<String> {
-    let resources = contents.resources().iter();
-    resources
-        .map(|resource| resource.path().to_owned())
-        .collect()
+fn paths(contents: &Contents) -> BTreeSet<&str> {
+    contents.resources().iter().map(Resource::path).collect()
 }
 
 /// Opens the model's directory; that of a single file is the one it is in.
@@ -292,7 +287,7 @@ fn open(path: &Path) -> Result<(Directory, Option<String>)> {
 
 /// Returns the one file of a model that is not a directory, under the name that the list has for
 /// it: its own, or none (OMS 1.0, section 6.1.2).
-fn single_file(root: &Directory, name: &str, listed: &BTreeSet<String>) -> Result<Vec<Found>> {
+fn single_file(root: &Directory, name: &str, listed: &BTreeSet<&str>) -> Result<Vec<Found>> {
     let known = match listed.contains(SINGLE_FILE) {
         true => SINGLE_FILE,
         false => name,
@@ -335,7 +330,8 @@ fn check_names(
             differences.push(Difference::Unsigned(file.name().to_owned()));
         }
     }
-    differences.extend(listed.into_iter().map(Difference::Missing));
+    let missing = listed.into_iter().map(str::to_owned);
+    differences.extend(missing.map(Difference::Missing));
     refuse(path, differences)?;
     Ok((known, empty))
 }

@@ -9,24 +9,20 @@
 mod coverage;
 mod hash;
 mod legacy;
+mod payload;
 mod resource;
 mod serialization;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-use serde_json::{Value, json};
-
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Reason, Result};
 use crate::model::{Form, ModelFile};
-use crate::statement::{Statement, Subject, TYPE_V1};
 
 pub use crate::oms::coverage::{Coverage, Difference, Differences};
 pub use crate::oms::hash::{HashType, StreamHasher};
 pub(crate) use crate::oms::legacy::signed_bytes_v02;
+pub(crate) use crate::oms::payload::read;
 pub use crate::oms::resource::{Resource, SINGLE_FILE};
 pub use crate::oms::serialization::{GIT_PATHS, IgnoredPaths, Method, Serialization};
 
@@ -69,7 +65,7 @@ impl Contents {
         serialization: Serialization,
         mut resources: Vec<Resource>,
     ) -> Result<Self> {
-        resources.sort_by_cached_key(Resource::name);
+        resources.sort_unstable_by(|one, other| one.name().cmp(&other.name()));
         let contents = Self {
             name: name.into(),
             serialization,
@@ -101,51 +97,18 @@ impl Contents {
         Self::new(name, serialization, resources)
     }
 
-    /// Reads what an authenticated statement says.
-    pub fn read(statement: &Statement) -> Result<Self> {
-        if !is_model_signature(&statement.predicate_type) {
-            let message = format!(
-                "it states {:?}, which is not a model signature",
-                statement.predicate_type
-            );
-            return Err(Error::new(Reason::PredicateTypeMismatch, message));
+    /// Reads what the payload of a model signature lists, whoever signed it.
+    pub fn parse(payload: &[u8]) -> Result<Self> {
+        match payload::read(payload)? {
+            (_, Some(contents)) => Ok(contents),
+            (statement, None) => {
+                let message = format!(
+                    "it states {:?}, which is not a model signature",
+                    statement.predicate_type
+                );
+                Err(Error::new(Reason::PredicateTypeMismatch, message))
+            }
         }
-        if statement.kind != TYPE_V1 {
-            return Err(invalid("is not an in-toto statement of version 1"));
-        }
-        let contents = match statement.predicate_type.as_str() {
-            PREDICATE_V02 => legacy::read(statement)?,
-            _ => Self::read_v1(statement)?,
-        };
-        contents.check()?;
-        Ok(contents)
-    }
-
-    fn read_v1(statement: &Statement) -> Result<Self> {
-        /// The predicate; whatever else is in it has no meaning for version 1 (section 5.2).
-        #[derive(Deserialize)]
-        struct Predicate {
-            serialization: serialization::SerializationJson,
-            resources: Vec<resource::ResourceJson>,
-        }
-        let [subject] = statement.subject.as_slice() else {
-            return Err(invalid("does not have exactly one subject"));
-        };
-        let predicate = Predicate::deserialize(&statement.predicate)
-            .map_err(|error| invalid("has a malformed predicate").because(error))?;
-        let serialization = Serialization::read(predicate.serialization)?;
-        let resources = predicate.resources.into_iter();
-        let contents = Self {
-            name: subject.name.clone().unwrap_or_default(),
-            resources: resources
-                .map(|resource| Resource::read(resource, &serialization))
-                .collect::<Result<_>>()?,
-            serialization,
-        };
-        if subject.digest.get(Digest::ALGORITHM) != Some(&contents.root().hex()) {
-            return Err(invalid("has a subject that is not the digest of its list"));
-        }
-        Ok(contents)
     }
 
     /// Refuses a list that is empty, says a thing twice, or lists what it ignores.
@@ -210,30 +173,9 @@ impl Contents {
         hasher.finish()
     }
 
-    /// Returns the statement that says this.
-    pub fn to_statement(&self) -> Statement {
-        let resource = |resource: &Resource| {
-            json!({
-                "name": resource.name(),
-                "algorithm": self.serialization.hash.name(),
-                "digest": hex::encode(resource.digest()),
-            })
-        };
-        let resources: Vec<Value> = self.resources.iter().map(resource).collect();
-        let root = (Digest::ALGORITHM.to_owned(), self.root().hex());
-        Statement {
-            kind: TYPE_V1.to_owned(),
-            subject: vec![Subject {
-                name: Some(self.name.clone()),
-                digest: BTreeMap::from([root]),
-                annotations: None,
-            }],
-            predicate_type: PREDICATE.to_owned(),
-            predicate: json!({
-                "serialization": self.serialization.to_json(),
-                "resources": resources,
-            }),
-        }
+    /// Returns the statement that lists these files, as it is signed.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        payload::write(self)
     }
 }
 

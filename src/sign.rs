@@ -16,7 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::bundle::{
-    Bundle, IN_TOTO, Material, PublicKeyHint, RawCertificate, RawChain, pre_authentication_encoding,
+    Bundle, Envelope, IN_TOTO, Material, PublicKeyHint, RawCertificate, RawChain,
+    pre_authentication_encoding,
 };
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
@@ -161,24 +162,29 @@ impl Signer for Witnessed {
 /// Signs `statement` and verifies the bundle as anyone else would before handing it out: a signer
 /// that is broken, or that signs something else, is noticed here and not by the users.
 pub async fn sign_statement(statement: &Statement, signer: &dyn Signer) -> Result<Bundle> {
-    sign_written(&statement.to_bytes()?, signer).await
+    sign_payload(statement.to_bytes()?, signer).await
 }
 
 /// Signs a statement as it is written, and verifies that as [`sign_statement`] does.
 pub async fn sign_written(statement: &[u8], signer: &dyn Signer) -> Result<Bundle> {
-    // Lists of files make long statements: no copy of one lives longer than it is needed.
-    let predicate_type = Statement::parse(statement)?.predicate_type;
+    sign_payload(statement.to_vec(), signer).await
+}
+
+/// Signs a payload, and verifies that as [`sign_statement`] does. Lists of files make long ones: no
+/// copy of it lives longer than it is needed.
+pub(crate) async fn sign_payload(payload: Vec<u8>, signer: &dyn Signer) -> Result<Bundle> {
+    let predicate_type = oms::read(&payload)?.0.predicate_type;
     let (signature, material) = signer
-        .sign(&pre_authentication_encoding(IN_TOTO, statement))
+        .sign(&pre_authentication_encoding(IN_TOTO, &payload))
         .await?;
     let material = match oms::is_model_signature(&predicate_type) {
         true => model_signing_material(material, signer)?,
         false => material,
     };
-    let bundle = Bundle::new(statement, &signature, material);
+    let bundle = Bundle::of_envelope(Envelope::new(payload, signature), material);
     let reread = Bundle::parse(&bundle.to_bytes()?)?;
     signer.trust()?.authenticate(&reread).map_err(unverified)?;
-    if reread.envelope()?.unverified_payload() != statement {
+    if reread.content() != bundle.content() {
         return Err(Error::new(
             Reason::Internal,
             "the signer signed another statement",

@@ -9,31 +9,32 @@ mod key;
 mod own;
 pub mod pki;
 mod signed;
+mod signer;
 pub mod sigstore;
 mod validity;
 mod witness;
 
 pub use fact::Trusted;
 pub use signed::Blob;
+pub use signer::SignerIdentity;
 pub use validity::Validity;
 pub use witness::{LogProof, Witness};
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Content};
-use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::legacy::{self, Layer, SimpleSigning};
+use crate::oms::{self, Contents};
 use crate::statement::Statement;
 pub(crate) use own::OwnCertificate;
 use pki::Pki;
 use signed::Signed;
-use sigstore::{Claim, Keyless, SigstoreRoot};
+use sigstore::{Keyless, SigstoreRoot};
 
 /// Someone whose signatures can be recognised, under a name that policies use.
 #[derive(Debug, Clone)]
@@ -115,115 +116,6 @@ impl Authority {
     }
 }
 
-/// Who signed, as it was proven.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "camelCase")]
-#[non_exhaustive]
-pub enum SignerIdentity {
-    /// The holder of a key.
-    Key {
-        /// What the user calls the key: usually its file.
-        name: String,
-        /// What kind of key it is.
-        algorithm: String,
-        /// The SHA-256 of the key's SubjectPublicKeyInfo.
-        fingerprint: Digest,
-    },
-    /// The holder of a certificate.
-    Certificate {
-        /// What the user calls the authority: usually the file with its root.
-        name: String,
-        /// Who it is, as the certificate says (RFC 4514).
-        subject: String,
-        /// The subject's alternative names.
-        identities: Vec<String>,
-        /// Who issued the certificate (RFC 4514).
-        issuer: String,
-        /// The SHA-256 of the certificate.
-        fingerprint: Digest,
-        /// The SHA-256 of the trusted root it leads to; none when the certificate itself is
-        /// trusted.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        root: Option<Digest>,
-    },
-    /// Someone whom an identity provider knows, by a certificate that lived for minutes.
-    Keyless {
-        /// What the user calls the identity.
-        name: String,
-        /// Who, by the certificate: an e-mail address or a URI.
-        identity: String,
-        /// The identity provider that knows them.
-        issuer: String,
-        /// What else the provider said, about the build that signed.
-        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-        claims: BTreeMap<Claim, String>,
-    },
-}
-
-impl SignerIdentity {
-    /// Returns the name of the authority that this signer is.
-    pub fn authority(&self) -> &str {
-        match self {
-            Self::Key { name, .. }
-            | Self::Keyless { name, .. }
-            | Self::Certificate { name, .. } => name,
-        }
-    }
-
-    /// Whether this is the same signer as `other`, whatever the authorities are called that
-    /// recognise them: nobody counts as two by going under two names.
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.holder() == other.holder()
-    }
-
-    /// Returns what tells signers apart, apart from what the user calls them.
-    fn holder(&self) -> (&'static str, String, &str) {
-        match self {
-            Self::Key { fingerprint, .. } => ("key", fingerprint.to_string(), ""),
-            Self::Keyless {
-                identity, issuer, ..
-            } => ("keyless", issuer.clone(), identity),
-            // A renewed certificate is of the same holder.
-            Self::Certificate {
-                subject, issuer, ..
-            } => ("certificate", issuer.clone(), subject),
-        }
-    }
-}
-
-impl std::fmt::Display for SignerIdentity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Key {
-                name,
-                algorithm,
-                fingerprint,
-            } => {
-                write!(
-                    f,
-                    "{algorithm} key {name} ({:.19}…)",
-                    fingerprint.to_string()
-                )
-            }
-            Self::Certificate {
-                subject,
-                identities,
-                issuer,
-                ..
-            } => {
-                write!(f, "certificate of {subject}")?;
-                if !identities.is_empty() {
-                    write!(f, " ({})", identities.join(", "))?;
-                }
-                write!(f, " by {issuer}")
-            }
-            Self::Keyless {
-                identity, issuer, ..
-            } => write!(f, "{identity} (issuer {issuer})"),
-        }
-    }
-}
-
 /// Whose a signature was found to be, and who else saw it.
 #[derive(Debug, Clone)]
 pub struct Recognised {
@@ -280,15 +172,21 @@ impl Format {
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     statement: Statement,
+    files: Option<Arc<Contents>>,
     recognised: Recognised,
     format: Format,
     also: Vec<Recognised>,
 }
 
 impl Authenticated {
-    /// Returns what was signed.
+    /// Returns what was signed; of a model signature, all but the list of [files](Self::files).
     pub fn statement(&self) -> &Statement {
         &self.statement
+    }
+
+    /// Returns the files that it lists, if it is a model signature.
+    pub fn files(&self) -> Option<&Arc<Contents>> {
+        self.files.as_ref()
     }
 
     /// Returns in which form it was stored.
@@ -379,8 +277,10 @@ impl TrustRoot {
         let envelope = bundle.envelope()?;
         let signed = Signed::statement(bundle, envelope, self.witnesses.as_deref());
         let (recognised, also) = self.recognise(&signed)?;
+        let (statement, files) = oms::read(envelope.unverified_payload())?;
         Ok(Authenticated {
-            statement: Statement::parse(envelope.unverified_payload())?,
+            statement,
+            files: files.map(Arc::new),
             recognised,
             format: Format::Bundle,
             also,
@@ -401,6 +301,7 @@ impl TrustRoot {
                 let (recognised, also) = self.recognise_blob(&bundle, Blob::Bytes(payload))?;
                 Ok(Authenticated {
                     statement: SimpleSigning::parse(payload)?.into_statement(),
+                    files: None,
                     recognised,
                     also,
                     format,
@@ -429,7 +330,8 @@ impl TrustRoot {
         match bundle.content() {
             Content::Statement(_) => {
                 let found = self.authenticate(bundle)?;
-                match found.statement.is_about(&digest) {
+                // The list of a model's files is about no content but theirs, all together.
+                match found.files.is_none() && found.statement.is_about(&digest) {
                     true => Ok((found.recognised, found.also)),
                     false => Err(mismatch()),
                 }

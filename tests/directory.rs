@@ -17,6 +17,8 @@ mod model;
 mod cache;
 #[path = "directory/content.rs"]
 mod content;
+#[path = "directory/forged_lists.rs"]
+mod forged_lists;
 #[path = "directory/installed.rs"]
 mod installed;
 #[path = "directory/model_signature.rs"]
@@ -27,5 +29,7 @@ mod pull;
 mod push;
 #[path = "directory/receipt.rs"]
 mod receipt;
+#[path = "directory/reference.rs"]
+mod reference;
 #[path = "directory/refusals.rs"]
 mod refusals;

@@ -2,6 +2,8 @@
 //! for more than they are.
 #![allow(clippy::unwrap_used)]
 
+#[path = "oms/demands.rs"]
+mod demands;
 mod support;
 
 use modelctl::bundle::Bundle;

@@ -4,26 +4,65 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use base64::Engine as _;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Material;
+use super::{IN_TOTO, Material};
 use crate::error::{Error, Reason};
 
 /// A bundle as it is written: a `oneof` is a field of which exactly one is there.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct BundleJson {
     pub(super) media_type: String,
     pub(super) verification_material: Material,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(super) dsse_envelope: Option<EnvelopeJson>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(super) message_signature: Option<MessageSignatureJson>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// The same, to be written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WrittenBundle<'a> {
+    pub(super) media_type: &'a str,
+    pub(super) verification_material: &'a Material,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dsse_envelope: Option<WrittenEnvelope<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) message_signature: Option<MessageSignatureJson>,
+}
+
+/// An envelope to be written: without a `keyid`, because cosign refuses a bundle with one.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WrittenEnvelope<'a> {
+    #[serde(serialize_with = "base64_text::serialize")]
+    payload: &'a [u8],
+    payload_type: &'static str,
+    signatures: [WrittenSignature<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct WrittenSignature<'a> {
+    #[serde(serialize_with = "base64_text::serialize")]
+    sig: &'a [u8],
+}
+
+impl<'a> WrittenEnvelope<'a> {
+    pub(super) fn new(payload: &'a [u8], sig: &'a [u8]) -> Self {
+        Self {
+            payload,
+            payload_type: IN_TOTO,
+            signatures: [WrittenSignature { sig }],
+        }
+    }
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct EnvelopeJson {
     #[serde(with = "base64_text")]
@@ -32,20 +71,14 @@ pub(super) struct EnvelopeJson {
     pub(super) signatures: Vec<SignatureJson>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SignatureJson {
     #[serde(with = "base64_text")]
     pub(super) sig: Vec<u8>,
-    /// Never written (cosign refuses a bundle with one) and never trusted.
-    #[serde(default, rename = "keyid", skip_serializing)]
+    /// Never trusted.
+    #[serde(default, rename = "keyid")]
     _keyid: Option<String>,
-}
-
-impl SignatureJson {
-    pub(super) fn new(sig: Vec<u8>) -> Self {
-        Self { sig, _keyid: None }
-    }
 }
 
 /// Returns an envelope in Go's order of fields, with the empty `keyid` that cosign 2 writes where
@@ -106,17 +139,31 @@ pub(super) mod base64_text {
         bytes: &[u8],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(bytes))
+        serializer.collect_str(&Base64Display::new(bytes, &STANDARD))
     }
 
     pub(in crate::bundle) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        STANDARD
-            .decode(&text)
-            .or_else(|_| URL_SAFE.decode(&text))
-            .map_err(|_| D::Error::custom("a field is not base64"))
+        deserializer.deserialize_str(Text)
+    }
+
+    /// Decodes a text where it stands.
+    struct Text;
+
+    impl Visitor<'_> for Text {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes in base64")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<u8>, E> {
+            STANDARD
+                .decode(text)
+                .or_else(|_| URL_SAFE.decode(text))
+                .map_err(|_| E::custom("a field is not base64"))
+        }
     }
 }
 

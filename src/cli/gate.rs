@@ -4,21 +4,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use modelctl::error::{Reason, Result};
+use jiff::Timestamp;
+use modelctl::error::{Error, Reason, Result};
+use modelctl::identity::Match;
 use modelctl::model_signature::{self, FreshSignature, RequiredSignature};
 use modelctl::oms::{SIGNATURE_FILE, SIGNATURE_FILES};
 use modelctl::pack::Plan;
 use modelctl::policy::{Policy, Requirement};
 use modelctl::push::Gate;
-use modelctl::trust::TrustRoot;
+use modelctl::trust::pki::{Pki, Signers};
+use modelctl::trust::sigstore::{Identity, Keyless, Repository};
+use modelctl::trust::{Authority, TrustRoot};
 
-use super::keys;
+use super::keyless::{fetched, trusted_root};
+use super::terminal::Terminal;
+use super::trust::pki::{concat, trusted};
+use super::{certificates, keys};
 
 /// Who must have signed the directory.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Model signature")]
 pub(super) struct GateArgs {
-    /// Push nothing unless DIR is as a model signature (OMS) by a trusted key lists it.
+    /// Push nothing unless DIR is as a model signature (OMS) by someone trusted lists it.
     #[arg(long)]
     pub(super) require_signature: bool,
     /// The model signature that is required (default: `model.sig` in DIR).
@@ -28,23 +35,57 @@ pub(super) struct GateArgs {
     /// (repeatable).
     #[arg(long, value_name = "KEY", requires = "require_signature")]
     signed_by: Vec<String>,
+    /// Trust whoever was certified to be this to have made it: an e-mail address, a workflow's URI,
+    /// or a host name (repeatable). Takes who certified it: `--certificate-oidc-issuer` under
+    /// Sigstore, or `--ca-roots`.
+    #[arg(long, value_name = "IDENTITY", requires = "require_signature")]
+    certificate_identity: Vec<String>,
+    /// The identity provider that must have vouched for the identity. Without `--trusted-root` it
+    /// is the public instance's.
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "certificate_identity",
+        conflicts_with = "ca_roots"
+    )]
+    certificate_oidc_issuer: Option<String>,
+    /// Trust certificates for the identity under these authorities: a PEM file, or a directory of
+    /// them (repeatable).
+    #[arg(long, value_name = "FILE|DIR", requires = "certificate_identity")]
+    ca_roots: Vec<PathBuf>,
+    /// Authorities between the signers and the roots, in PEM; they are not trusted by themselves
+    /// (repeatable).
+    #[arg(long, value_name = "FILE", requires = "ca_roots")]
+    ca_intermediates: Vec<PathBuf>,
 }
 
 impl GateArgs {
+    /// Whether identities are trusted that a Sigstore instance certifies.
+    pub(super) fn trusts_instance(&self) -> bool {
+        self.certificate_oidc_issuer.is_some()
+    }
+
     /// Returns what `directory` must be to be pushed at all, if that is demanded; `own` is a
-    /// further key that is trusted. What is wrong with keys shows before anything is read.
-    pub(super) fn required(
+    /// further key that is trusted, and `instance` the file with the Sigstore instance under which
+    /// identities are. What is wrong with any of them shows before a file is read.
+    pub(super) async fn required(
         &self,
         directory: &Path,
         own: Option<&String>,
+        instance: Option<&Path>,
+        terminal: &Terminal,
     ) -> Result<Option<Arc<dyn Gate>>> {
         if !self.require_signature {
             return Ok(None);
         }
         let keys = self.signed_by.iter().chain(own);
-        let authorities: Result<Vec<_>> = keys.map(keys::authority).collect();
-        let trust = TrustRoot::new(authorities?).map_err(|error| {
-            error.hint("name who must have signed the directory: `--signed-by publisher.pub`")
+        let mut authorities: Vec<_> = keys.map(keys::authority).collect::<Result<_>>()?;
+        authorities.extend(self.certified(instance, terminal).await?);
+        let trust = TrustRoot::new(authorities).map_err(|error| {
+            error.hint(
+                "name who must have signed the directory: `--signed-by publisher.pub`, or \
+                 `--certificate-identity` with `--certificate-oidc-issuer` or `--ca-roots`",
+            )
         })?;
         let bundles = match &self.signature {
             Some(file) => model_signature::read(file)?,
@@ -59,6 +100,51 @@ impl GateArgs {
             trust,
             policy: Policy::new([Requirement::ModelSignature])?,
         })))
+    }
+}
+
+impl GateArgs {
+    /// Returns those who are trusted by name.
+    async fn certified(
+        &self,
+        instance: Option<&Path>,
+        terminal: &Terminal,
+    ) -> Result<Vec<Authority>> {
+        let names = self.certificate_identity.iter().map(Match::exact);
+        let names = names.collect::<Result<Vec<_>>>()?;
+        match (&self.certificate_oidc_issuer, self.ca_roots.first()) {
+            (Some(issuer), _) => {
+                let root = match instance {
+                    Some(file) => trusted_root(file)?,
+                    None => Arc::new(fetched(Repository::public_good(), terminal).await?),
+                };
+                let issuer = Match::exact(issuer)?;
+                let authority = |name: Match| {
+                    let identity = Identity::new(name, issuer.clone());
+                    let root = Arc::clone(&root);
+                    Authority::keyless(identity.to_string(), Keyless { root, identity })
+                };
+                Ok(names.into_iter().map(authority).collect())
+            }
+            (None, Some(first)) => {
+                let signers = Signers {
+                    identities: names,
+                    ..Signers::default()
+                };
+                let roots = concat(&self.ca_roots, trusted)?;
+                let pki = Pki::with_roots(roots, signers, Timestamp::now())?
+                    .and_intermediates(concat(&self.ca_intermediates, certificates::all)?);
+                Ok(vec![Authority::pki(first.display().to_string(), pki)])
+            }
+            (None, None) if names.is_empty() => Ok(Vec::new()),
+            (None, None) => {
+                let message = "an identity needs its issuer";
+                Err(Error::new(Reason::Usage, message).hint(
+                    "name who must have vouched for it: `--certificate-oidc-issuer URL`, or \
+                     `--ca-roots root.pem`",
+                ))
+            }
+        }
     }
 }
 

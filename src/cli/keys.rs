@@ -14,6 +14,7 @@ use modelctl::sign::certificate::CertificateSigner;
 use modelctl::sign::key::{KeySigner, Password, PrivateKey};
 use modelctl::sign::pkcs11::Uri;
 use modelctl::trust::Authority;
+use modelctl::trust::pki::Signing;
 
 use super::stores::read;
 use super::terminal::Terminal;
@@ -41,7 +42,7 @@ pub(super) struct SignerArgs {
 
 impl SignerArgs {
     /// Opens the key, asking for its passphrase or PIN if it has one.
-    pub(super) fn signer(&self, terminal: &Terminal) -> Result<Box<dyn Signer>> {
+    pub(super) fn signer(&self, signing: Signing, terminal: &Terminal) -> Result<Box<dyn Signer>> {
         let Some(key) = &self.key else {
             return Err(Error::new(Reason::Usage, "signing needs a key")
                 .hint("name one: `--key cosign.key` (`modelctl generate-key-pair` makes one)"));
@@ -66,11 +67,16 @@ impl SignerArgs {
                  Ed25519 work everywhere",
             ));
         }
-        self.certified(signer, &public)
+        self.certified(signing, signer, &public)
     }
 
     /// Returns `signer` as the holder of the certificate, if there is one.
-    fn certified(&self, signer: Box<dyn Signer>, key: &PublicKey) -> Result<Box<dyn Signer>> {
+    fn certified(
+        &self,
+        signing: Signing,
+        signer: Box<dyn Signer>,
+        key: &PublicKey,
+    ) -> Result<Box<dyn Signer>> {
         let Some(certificate) = &self.certificate else {
             return Ok(signer);
         };
@@ -78,7 +84,8 @@ impl SignerArgs {
             true => token::certificate(certificate)?,
             false => certificates::one(Path::new(certificate))?,
         };
-        let signer = CertificateSigner::new(signer, key, certificate, Timestamp::now())?;
+        let signer =
+            CertificateSigner::signing(signing, signer, key, certificate, Timestamp::now())?;
         let Some(chain) = &self.certificate_chain else {
             return Ok(Box::new(signer));
         };

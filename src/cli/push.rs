@@ -122,14 +122,15 @@ async fn push_model(
 ) -> Result<Report, Failure> {
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
-    let is_legacy = args.signing.is_legacy();
     let signs = args.signs();
     let signing = match signs {
         true => Some(args.signing.prepare(&args.registry, terminal)?),
         false => None,
     };
     let own = args.signing.key().filter(|_| !signs);
-    let required = args.gate.required(&args.directory, own)?;
+    let instance = args.signing.trusted_root();
+    let required = args.gate.required(&args.directory, own, instance, terminal);
+    let required = required.await?;
     let mut options = options(args, terminal)?;
     let stores = args.registry.stores(terminal)?;
     let training = args.training(&stores, &options, terminal).await?;
@@ -160,7 +161,7 @@ async fn push_model(
             store: &*store,
             artifact: &artifact,
             signer: &*by.signer,
-            is_legacy,
+            is_legacy: args.signing.is_legacy(),
             recorder,
         };
         let mut to = to.open().await?;
@@ -217,6 +218,10 @@ fn check_flags(args: &PushArgs) -> Result<()> {
         let message = "it is said who signs, but nothing is to be signed";
         return Err(Error::new(Reason::Usage, message)
             .hint("add `--sign`, `--training-run FILE` or `--attest TYPE=FILE`"));
+    }
+    if args.signing.trusted_root().is_some() && !signs && !args.gate.trusts_instance() {
+        let message = "`--trusted-root` is given, but nothing is checked under it";
+        return Err(Error::new(Reason::Usage, message));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
+use modelctl::trust::pki::Signing;
 use modelctl::unpack::Existing;
 use modelctl::verify::Artifact;
 use modelctl::{model_signature, oms};
@@ -145,7 +146,9 @@ async fn sign_directory(
         let message = "a directory gets a model signature, which has no annotations";
         return Err(Error::new(Reason::Usage, message).into());
     }
-    let signing = args.signing.prepare(&args.registry, terminal)?;
+    let signing = args
+        .signing
+        .prepare_for(Signing::Models, &args.registry, terminal)?;
     let signature = args.files.signature_of(directory);
     // Nobody waits for the hashing of what cannot be written down.
     if !args.force && signature.exists() {

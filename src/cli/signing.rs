@@ -1,7 +1,7 @@
 //! Signing flags: who signs, with a key or without, and who testifies to it.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -12,6 +12,7 @@ use modelctl::registry::web::Web;
 use modelctl::sign::keyless::KeylessSigner;
 use modelctl::sign::services::{Services, SigningConfig};
 use modelctl::sign::{Signer, Witnessed};
+use modelctl::trust::pki;
 use modelctl::trust::sigstore::{Instance, SigstoreRoot};
 
 use super::identity::Source;
@@ -35,7 +36,7 @@ pub(super) struct SigningArgs {
     #[arg(long, value_name = "FILE")]
     signing_config: Option<PathBuf>,
     /// What those services' signatures are checked with: a `trusted_root.json`.
-    #[arg(long, value_name = "FILE", requires = "signing_config")]
+    #[arg(long, value_name = "FILE")]
     trusted_root: Option<PathBuf>,
     /// Store it in this form, too: `legacy` are the tags `sha256-….sig` and `.att` that cosign 2 and
     /// Kyverno's key rules read.
@@ -88,10 +89,29 @@ impl SigningArgs {
         self.key.key.as_ref()
     }
 
+    /// Returns the file with what services' signatures are checked with.
+    pub(super) fn trusted_root(&self) -> Option<&Path> {
+        self.trusted_root.as_deref()
+    }
+
     /// Reads everything that the flags name, and asks whatever there is to ask.
     pub(super) fn prepare(&self, registry: &RegistryArgs, terminal: &Terminal) -> Result<Signing> {
+        self.prepare_for(pki::Signing::Anything, registry, terminal)
+    }
+
+    /// Does the same for what is going to be signed, as a certificate's holder.
+    pub(super) fn prepare_for(
+        &self,
+        signing: pki::Signing,
+        registry: &RegistryArgs,
+        terminal: &Terminal,
+    ) -> Result<Signing> {
+        if self.trusted_root.is_some() && self.signing_config.is_none() {
+            let message = "`--trusted-root` is for the services that `--signing-config` names";
+            return Err(Error::new(Reason::Usage, message));
+        }
         let method = match &self.key.key {
-            Some(_) => Method::Key(self.key.signer(terminal)?),
+            Some(_) => Method::Key(self.key.signer(signing, terminal)?),
             None => Method::Keyless(Source::find(self.identity_token.as_deref())?),
         };
         let is_keyless = matches!(method, Method::Keyless(_));

@@ -192,7 +192,7 @@ impl Walk<'_> {
             return;
         };
         let authenticated = evidence.authenticate(trust).and_then(|found| {
-            check_subject(found.statement(), subject)?;
+            check_subject(&found, subject)?;
             Ok(found)
         });
         match authenticated {

@@ -54,27 +54,9 @@ impl Listing {
     }
 
     /// Returns what a list of `files` has: each file, or each part.
-    pub(super) async fn resources(&self, mut files: Vec<Found>) -> Result<Vec<Resource>> {
-        let meter: Arc<dyn Meter> = Arc::from(self.progress.begin("hash", "small files", 0));
-        let count = files.len();
-        let batches = std::iter::from_fn(|| {
-            let rest = files.len().saturating_sub(BATCH);
-            Some(files.split_off(rest)).filter(|batch| !batch.is_empty())
-        });
-        let opened: Vec<Vec<Opened>> = futures_util::stream::iter(batches)
-            .map(|batch| self.open(batch, Arc::clone(&meter)))
-            .buffer_unordered(self.hashers.count())
-            .try_collect()
-            .await?;
-        drop(meter);
-        let mut resources = Vec::with_capacity(count);
-        let mut large = Vec::new();
-        for opened in opened.into_iter().flatten() {
-            match opened {
-                Opened::Listed(resource) => resources.push(resource),
-                Opened::Large(file, stamp) => large.extend(self.parts(file, stamp)),
-            }
-        }
+    pub(super) async fn resources(&self, files: Vec<Found>) -> Result<Vec<Resource>> {
+        let mut resources = Vec::with_capacity(files.len());
+        let large = self.small(files, &mut resources).await?;
         let mut hashed = futures_util::stream::iter(large)
             .map(|part| self.part(part))
             .buffer_unordered(self.hashers.count());
@@ -82,6 +64,32 @@ impl Listing {
             resources.push(resource);
         }
         Ok(resources)
+    }
+
+    /// Adds the small ones of `files` to `resources`, and returns the parts of the others.
+    async fn small(
+        &self,
+        mut files: Vec<Found>,
+        resources: &mut Vec<Resource>,
+    ) -> Result<Vec<Part>> {
+        let meter: Arc<dyn Meter> = Arc::from(self.progress.begin("hash", "small files", 0));
+        let batches = std::iter::from_fn(|| {
+            let rest = files.len().saturating_sub(BATCH);
+            Some(files.split_off(rest)).filter(|batch| !batch.is_empty())
+        });
+        let mut opened = futures_util::stream::iter(batches)
+            .map(|batch| self.open(batch, Arc::clone(&meter)))
+            .buffer_unordered(self.hashers.count());
+        let mut large = Vec::new();
+        while let Some(batch) = opened.try_next().await? {
+            for opened in batch {
+                match opened {
+                    Opened::Listed(resource) => resources.push(resource),
+                    Opened::Large(file, stamp) => large.extend(self.parts(file, stamp)),
+                }
+            }
+        }
+        Ok(large)
     }
 
     /// Opens files, and hashes those at once that fit a buffer.

@@ -25,8 +25,8 @@ pub enum Symlinks {
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     name: String,
-    /// Where its bytes are: below the root, or anywhere if it is a symlink.
-    target: PathBuf,
+    /// Where its bytes are, if not below the root under its name.
+    target: Option<PathBuf>,
 }
 
 impl Found {
@@ -35,7 +35,7 @@ impl Found {
         root.open_file(name)?;
         Ok(Self {
             name: known.to_owned(),
-            target: name.into(),
+            target: Some(name.into()),
         })
     }
 
@@ -45,11 +45,12 @@ impl Found {
 
     /// Opens the file.
     pub(super) fn open(&self, root: &Directory) -> Result<File> {
-        match (self.target.parent(), self.target.file_name()) {
-            (Some(parent), Some(name)) if self.target.is_absolute() => {
+        let target = self.target();
+        match (target.parent(), target.file_name()) {
+            (Some(parent), Some(name)) if target.is_absolute() => {
                 Directory::open(parent)?.open_file(name)
             }
-            _ => root.open_file(&self.target),
+            _ => root.open_file(target),
         }
     }
 
@@ -59,7 +60,14 @@ impl Found {
 
     /// Returns where it is, for messages.
     pub(super) fn place(&self, root: &Directory) -> PathBuf {
-        root.path().join(&self.target)
+        root.path().join(self.target())
+    }
+
+    fn target(&self) -> &Path {
+        match &self.target {
+            Some(target) => target,
+            None => Path::new(&self.name),
+        }
     }
 }
 
@@ -86,17 +94,13 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns those files below `root` that `listed` names.
-    pub(super) fn look(
-        mut self,
-        root: &Directory,
-        listed: &BTreeSet<String>,
-    ) -> Result<Vec<Found>> {
-        for path in listed {
+    pub(super) fn look(mut self, root: &Directory, listed: &BTreeSet<&str>) -> Result<Vec<Found>> {
+        for path in listed.iter().copied() {
             match std::fs::symlink_metadata(root.path().join(path)) {
                 Err(error) if is_absent(&error) => {}
                 Err(error) => return Err(Error::io("examine", root.path().join(path), error)),
-                Ok(status) if status.is_symlink() => self.follow(root, path.clone())?,
-                Ok(_) => self.add(path.clone(), path.into())?,
+                Ok(status) if status.is_symlink() => self.follow(root, path.to_owned())?,
+                Ok(_) => self.add(path.to_owned(), None)?,
             }
         }
         Ok(self.found)
@@ -113,7 +117,7 @@ impl<'a> Tree<'a> {
             }
             match kind {
                 Kind::Directory => self.visit(root, &directory.child(&name)?, &path)?,
-                Kind::File => self.add(path.clone(), path.into())?,
+                Kind::File => self.add(path, None)?,
                 Kind::Symlink => self.follow(root, path)?,
                 Kind::Special => {
                     let why = format!("is a {kind}");
@@ -124,7 +128,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    fn add(&mut self, name: String, target: PathBuf) -> Result<()> {
+    fn add(&mut self, name: String, target: Option<PathBuf>) -> Result<()> {
         if self.found.len() == limits::FILES {
             let message = format!("the model has more than {} files", limits::FILES);
             return Err(Error::new(Reason::ModelUnsuitable, message));
@@ -146,7 +150,7 @@ impl<'a> Tree<'a> {
         if !target.is_file() {
             return Err(refused("is a symlink to something else than a file"));
         }
-        self.add(path, target)
+        self.add(path, Some(target))
     }
 }
 

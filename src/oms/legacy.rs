@@ -7,11 +7,14 @@ use crate::bundle::IN_TOTO;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::oms::{Contents, IgnoredPaths, PREDICATE_V02, Resource, Serialization, invalid};
-use crate::statement::Statement;
+use crate::statement::{Statement, TYPE_V1};
 
 /// Reads the subjects, which are the files: nothing says how they were found, and there was only
 /// one way.
 pub(super) fn read(statement: &Statement) -> Result<Contents> {
+    if statement.kind != TYPE_V1 {
+        return Err(invalid("is not an in-toto statement of version 1"));
+    }
     let mut resources = Vec::with_capacity(statement.subject.len());
     for subject in &statement.subject {
         let name = subject.name.as_deref().unwrap_or_default();

@@ -1,9 +1,10 @@
 //! One file, or one part of a file, in the list that a model signature signs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::limits;
@@ -21,11 +22,14 @@ pub struct Resource {
 }
 
 /// A resource as it is written; fields that are not known mean nothing (section 5.2.1).
-#[derive(Deserialize)]
-pub(super) struct ResourceJson {
-    name: String,
-    algorithm: String,
-    digest: String,
+#[derive(Serialize, Deserialize)]
+pub(super) struct ResourceJson<'a> {
+    #[serde(borrow)]
+    pub(super) name: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) algorithm: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) digest: Cow<'a, str>,
 }
 
 impl Resource {
@@ -48,7 +52,7 @@ impl Resource {
         }
     }
 
-    pub(super) fn read(json: ResourceJson, serialization: &Serialization) -> Result<Self> {
+    pub(super) fn read(json: ResourceJson<'_>, serialization: &Serialization) -> Result<Self> {
         let ResourceJson {
             name,
             algorithm,
@@ -59,7 +63,7 @@ impl Resource {
             return Err(invalid(&message));
         }
         let (path, part) = match serialization.method {
-            Method::Files => (name.as_str(), None),
+            Method::Files => (name.as_ref(), None),
             Method::Shards { .. } => split_part(&name)
                 .ok_or_else(|| invalid(&format!("lists {name:?}, which is no part of a file")))?,
         };
@@ -68,7 +72,7 @@ impl Resource {
             path => canonical(path).ok_or_else(|| outside(&name))?,
         };
         let is_lower = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        let digest = hex::decode(&digest)
+        let digest = hex::decode(digest.as_ref())
             .ok()
             .filter(|bytes| bytes.len() == serialization.hash.len())
             .filter(|_| digest.bytes().all(is_lower))
@@ -92,10 +96,10 @@ impl Resource {
     }
 
     /// Returns the name that it is listed by.
-    pub fn name(&self) -> String {
+    pub fn name(&self) -> Cow<'_, str> {
         match &self.part {
-            None => self.path.clone(),
-            Some(part) => format!("{}:{}:{}", self.path, part.start, part.end),
+            None => Cow::Borrowed(&self.path),
+            Some(part) => format!("{}:{}:{}", self.path, part.start, part.end).into(),
         }
     }
 

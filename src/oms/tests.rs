@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::manifest::Descriptor;
 use crate::model::Kind;
+use crate::statement::TYPE_V1;
 
 /// A statement about two files, as the reference implementation writes it.
 fn statement() -> Value {
@@ -40,7 +41,7 @@ fn seal(value: &mut Value) {
 }
 
 fn read(value: &Value) -> Result<Contents> {
-    Contents::read(&Statement::parse(value.to_string().as_bytes())?)
+    Contents::parse(value.to_string().as_bytes())
 }
 
 fn reason(value: &Value) -> Reason {
@@ -55,8 +56,7 @@ fn what_is_written_is_read_again_and_in_the_order_of_names() {
     let contents = Contents::new("bert", serialization, names.map(resource).to_vec()).unwrap();
     let ordered: Vec<_> = contents.resources().iter().map(Resource::name).collect();
     assert_eq!(ordered, ["a", "onnx-fp16/m", "onnx/m", "ü"]);
-    let bytes = contents.to_statement().to_bytes().unwrap();
-    let again = Contents::read(&Statement::parse(&bytes).unwrap()).unwrap();
+    let again = Contents::parse(&contents.to_bytes().unwrap()).unwrap();
     assert_eq!(again, contents);
     assert!(again.is_in_name_order());
     let ignored: Vec<_> = again.serialization().ignored.iter().collect();
@@ -68,6 +68,22 @@ fn what_is_written_is_read_again_and_in_the_order_of_names() {
         ".modelctl",
     ];
     assert_eq!(ignored, usual);
+}
+
+#[test]
+fn a_list_is_written_byte_for_byte_as_it_always_was() {
+    let one = Digest::of(b"one");
+    let file = Resource::file("a\"b", one.as_bytes().to_vec()).unwrap();
+    let serialization = Serialization::of_files(IgnoredPaths::git());
+    let contents = Contents::new("m", serialization, vec![file]).unwrap();
+    let (one, root) = (one.hex(), contents.root().hex());
+    let written = format!(
+        r#"{{"_type":"{TYPE_V1}","subject":[{{"name":"m","digest":{{"sha256":"{root}"}}}}],"predicateType":"{PREDICATE}","predicate":{{"serialization":{{"method":"files","hash_type":"sha256","allow_symlinks":false,"ignore_paths":[".git",".gitattributes",".github",".gitignore"]}},"resources":[{{"name":"a\"b","algorithm":"sha256","digest":"{one}"}}]}}}}"#
+    );
+    assert_eq!(
+        String::from_utf8(contents.to_bytes().unwrap()).unwrap(),
+        written
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::sign::Signer;
 use crate::trust::Authority;
-use crate::trust::pki::{Pki, Signers};
+use crate::trust::pki::{Pki, Signers, Signing};
 
 /// A signer whose bundles carry a certificate instead of a hint at the key.
 pub struct CertificateSigner {
@@ -17,6 +17,7 @@ pub struct CertificateSigner {
     certificate: Certificate,
     intermediates: Vec<Certificate>,
     now: Timestamp,
+    signing: Signing,
 }
 
 impl CertificateSigner {
@@ -24,6 +25,17 @@ impl CertificateSigner {
     /// would accept is refused: another key's certificate, one that is not for signing code, or not
     /// valid at `now`.
     pub fn new(
+        signer: Box<dyn Signer>,
+        key: &PublicKey,
+        certificate: Certificate,
+        now: Timestamp,
+    ) -> Result<Self> {
+        Self::signing(Signing::Anything, signer, key, certificate, now)
+    }
+
+    /// Returns the same for what is signed, as `signing` says.
+    pub fn signing(
+        signing: Signing,
         signer: Box<dyn Signer>,
         key: &PublicKey,
         certificate: Certificate,
@@ -39,13 +51,14 @@ impl CertificateSigner {
             ));
         }
         Pki::pinned(certificate.clone(), now)
-            .check(&certificate, &[])
+            .check(&certificate, &[], signing)
             .map_err(unusable)?;
         Ok(Self {
             signer,
             certificate,
             intermediates: Vec::new(),
             now,
+            signing,
         })
     }
 
@@ -67,7 +80,7 @@ impl CertificateSigner {
         let root = chain.pop();
         Pki::with_roots(root.into_iter().collect(), signers, self.now)?
             .and_intermediates(chain)
-            .check(&self.certificate, &[])
+            .check(&self.certificate, &[], self.signing)
             .map_err(unusable)
     }
 }

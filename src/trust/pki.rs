@@ -45,6 +45,24 @@ pub(super) enum Anchor {
     Leaf(Box<Certificate>),
 }
 
+/// What the holder of a certificate signs, which decides how the certificate may be marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signing {
+    /// Anything ([`Certificate::check_may_sign_code`]).
+    Anything,
+    /// Model signatures only ([`Certificate::check_may_sign_models`]).
+    Models,
+}
+
+impl Signing {
+    fn check(self, leaf: &Certificate) -> Result<()> {
+        match self {
+            Self::Anything => leaf.check_may_sign_code(),
+            Self::Models => leaf.check_may_sign_models(),
+        }
+    }
+}
+
 /// Whose certificates are meant, among all that an authority issues. Of each kind of name that is
 /// given, one must fit.
 #[derive(Debug, Clone, Default)]
@@ -153,9 +171,16 @@ impl Pki {
         self
     }
 
-    /// Checks that `certificate`, with `others` that came along, is trusted now.
-    pub fn check(&self, certificate: &Certificate, others: &[Certificate]) -> Result<()> {
-        self.trusted(certificate, others, &[self.now]).map(|_| ())
+    /// Checks that `certificate`, with `others` that came along, is trusted now for `signing`.
+    pub fn check(
+        &self,
+        certificate: &Certificate,
+        others: &[Certificate],
+        signing: Signing,
+    ) -> Result<()> {
+        let times = &[self.now];
+        self.trusted(certificate, others, times, signing)
+            .map(|_| ())
     }
 
     /// Returns the root by which `leaf` is trusted at each of `times`, if there is one; a pinned
@@ -165,10 +190,11 @@ impl Pki {
         leaf: &Certificate,
         others: &[Certificate],
         times: &[Timestamp],
+        signing: Signing,
     ) -> Result<Option<&Certificate>> {
         let (roots, signers) = match &self.anchor {
             Anchor::Leaf(expected) => {
-                check_pinned(leaf, expected, times)?;
+                check_pinned(leaf, expected, times, signing)?;
                 return Ok(None);
             }
             Anchor::Roots { roots, signers } => (roots, signers),
@@ -176,7 +202,7 @@ impl Pki {
         for list in &self.revocations {
             list.check_current(self.now)?;
         }
-        leaf.check_may_sign_code()?;
+        signing.check(leaf)?;
         let pool: Vec<_> = self.intermediates.iter().chain(others).collect();
         let search = path::Search::new(roots, &pool, &self.revocations)?;
         let mut found = None;
@@ -189,13 +215,18 @@ impl Pki {
 }
 
 /// Checks a certificate that is trusted for being `expected`.
-fn check_pinned(leaf: &Certificate, expected: &Certificate, times: &[Timestamp]) -> Result<()> {
+fn check_pinned(
+    leaf: &Certificate,
+    expected: &Certificate,
+    times: &[Timestamp],
+    signing: Signing,
+) -> Result<()> {
     if leaf != expected {
         let message = format!("it was signed with the certificate of {}", leaf.subject());
         return Err(Error::new(Reason::UntrustedSigner, message));
     }
     path::check_readable(leaf)?;
-    leaf.check_may_sign_code()?;
+    signing.check(leaf)?;
     match times.iter().find(|time| !leaf.validity().contains(**time)) {
         Some(time) => Err(path::not_valid(leaf, *time)),
         None => Ok(()),
@@ -234,7 +265,11 @@ pub(super) fn recognise(
         true => vec![pki.now],
         false => proven.iter().map(|(_, time)| *time).collect(),
     };
-    let root = pki.trusted(leaf, others, &times)?;
+    let signing = match signed.is_on_model() {
+        true => Signing::Models,
+        false => Signing::Anything,
+    };
+    let root = pki.trusted(leaf, others, &times, signing)?;
     if !signed.is_by(&key) {
         let message = format!(
             "the signature is not by the key in the certificate of {}",

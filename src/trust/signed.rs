@@ -3,6 +3,7 @@
 use crate::bundle::{Bundle, Envelope, Material, MessageSignature};
 use crate::digest::Digest;
 use crate::key::PublicKey;
+use crate::oms;
 use crate::trust::sigstore::SigstoreRoot;
 
 /// Bytes outside a bundle that its signature is on.
@@ -72,6 +73,16 @@ impl<'a> Signed<'a> {
             signature: message.signature(),
             witnesses,
         }
+    }
+
+    /// Whether it is on the list of a model's files. That is claimed, and as true as the signature:
+    /// what is read of the payload here is what is read of it once it is verified.
+    pub(super) fn is_on_model(&self) -> bool {
+        let claimed = match &self.message {
+            Message::Statement(envelope) => envelope.claimed_predicate_type(),
+            Message::Blob(_) => None,
+        };
+        claimed.is_some_and(|predicate_type| oms::is_model_signature(&predicate_type))
     }
 
     /// Whether the holder of `key` signed.

@@ -4,12 +4,11 @@ use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::manifest::Document;
 use crate::model::{self, ModelFile};
-use crate::oms::{self, Contents, Coverage};
+use crate::oms::{Contents, Coverage};
 use crate::policy::Candidate;
 use crate::referrer::RawBundle;
-use crate::statement::Statement;
 use crate::store::RawDocument;
-use crate::trust::TrustRoot;
+use crate::trust::{Authenticated, TrustRoot};
 
 /// Authenticates all of `bundles`, and compares the files that they list with those of `artifact`.
 pub(super) fn all(
@@ -36,22 +35,20 @@ pub(super) fn files(artifact: &RawDocument) -> Option<Vec<ModelFile>> {
 fn candidate(raw: &RawBundle, trust: &TrustRoot, files: Option<&[ModelFile]>) -> Candidate {
     let mut candidate = authenticate(raw, trust);
     if let (Ok(authenticated), Some(files)) = (&candidate.outcome, files) {
-        let statement = authenticated.statement();
-        if oms::is_model_signature(&statement.predicate_type) {
-            candidate.coverage = Some(compare(statement, files));
-        }
+        let listed = authenticated.files();
+        candidate.coverage = listed.map(|listed| compare(listed, files));
     }
     candidate
 }
 
-/// Refuses a statement that is about another artifact than `artifact`: a model signature that is
+/// Refuses what is signed about another artifact than `artifact`: a model signature that is
 /// not on exactly its files, any other that does not name its digest.
-pub fn check_subject(statement: &Statement, artifact: &RawDocument) -> Result<()> {
-    if oms::is_model_signature(&statement.predicate_type) {
+pub fn check_subject(signed: &Authenticated, artifact: &RawDocument) -> Result<()> {
+    if let Some(listed) = signed.files() {
         let files = files(artifact).unwrap_or_default();
-        return compare(statement, &files).map(drop);
+        return compare(listed, &files).map(drop);
     }
-    match statement.is_about(artifact.digest()) {
+    match signed.statement().is_about(artifact.digest()) {
         true => Ok(()),
         false => Err(Error::new(
             Reason::SubjectMismatch,
@@ -61,8 +58,8 @@ pub fn check_subject(statement: &Statement, artifact: &RawDocument) -> Result<()
 }
 
 /// Compares a model signature with the files of an artifact, of which it covers only those.
-fn compare(statement: &Statement, files: &[ModelFile]) -> Result<Coverage> {
-    let coverage = Contents::read(statement)?.compare(files)?;
+fn compare(listed: &Contents, files: &[ModelFile]) -> Result<Coverage> {
+    let coverage = listed.compare(files)?;
     let rest = ["the manifest's annotations", "its config"].map(str::to_owned);
     Ok(Coverage::new(
         rest.into_iter()
@@ -103,6 +100,6 @@ pub(super) fn unusable(digest: Digest, error: &Error) -> Candidate {
 /// `files`.
 pub fn lists_unverified(raw: &RawBundle, files: &[ModelFile]) -> Result<()> {
     let bundle = raw.bundle()?;
-    let statement = Statement::parse(bundle.envelope()?.unverified_payload())?;
-    Contents::read(&statement)?.compare(files).map(drop)
+    let payload = bundle.envelope()?.unverified_payload();
+    Contents::parse(payload)?.compare(files).map(drop)
 }

@@ -16,6 +16,7 @@ use modelctl::progress::{Meter, Progress, silent};
 use modelctl::referrer::RawBundle;
 use modelctl::sign::key::{KeySigner, PrivateKey};
 use modelctl::sign::sign_statement;
+use modelctl::statement::Statement;
 use modelctl::trust::{Authority, TrustRoot};
 use modelctl::unpack::Existing;
 
@@ -23,7 +24,7 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
-fn signer(name: &str) -> KeySigner {
+pub(crate) fn signer(name: &str) -> KeySigner {
     let text = std::fs::read(fixtures().join(format!("keys/{name}.key"))).unwrap();
     let key = PrivateKey::from_pem(&text, || panic!("it has no password"), name).unwrap();
     KeySigner::new(name, key)
@@ -39,14 +40,14 @@ fn policy() -> Policy {
     Policy::new([Requirement::ModelSignature]).unwrap()
 }
 
-fn tree() -> TreeOptions {
+pub(crate) fn tree() -> TreeOptions {
     TreeOptions {
         ignored: IgnoredPaths::git(),
         symlinks: Symlinks::Refuse,
     }
 }
 
-fn options() -> VerifyOptions {
+pub(crate) fn options() -> VerifyOptions {
     VerifyOptions {
         tree: tree(),
         unsigned: Unsigned::Refuse,
@@ -54,7 +55,7 @@ fn options() -> VerifyOptions {
 }
 
 /// Verifies `model` by `bundles` under the key `p256`, and returns what is not covered.
-async fn verified(
+pub(crate) async fn verified(
     model: &Path,
     bundles: &[RawBundle],
     options: &VerifyOptions,
@@ -78,7 +79,7 @@ async fn verified(
 }
 
 /// Copies the model that other tools signed.
-fn model() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn model() -> (tempfile::TempDir, PathBuf) {
     fn copy(from: &Path, to: &Path) {
         std::fs::create_dir(to).unwrap();
         for entry in std::fs::read_dir(from).unwrap() {
@@ -387,13 +388,13 @@ async fn one_file_is_known_by_its_name_or_by_none() {
     let digest = modelctl::digest::Digest::of(&std::fs::read(&file).unwrap());
     for name in [".", "config.json"] {
         let serialization = Serialization::of_files(IgnoredPaths::default());
-        let mut statement = Contents::new(
+        let contents = Contents::new(
             "config.json",
             serialization,
             vec![Resource::file("config.json", digest.as_bytes().to_vec()).unwrap()],
         )
-        .unwrap()
-        .to_statement();
+        .unwrap();
+        let mut statement = Statement::parse(&contents.to_bytes().unwrap()).unwrap();
         statement.predicate["resources"][0]["name"] = name.into();
         let bundle = raw(&sign_statement(&statement, &signer("p256")).await.unwrap());
         verified(&file, &bundle, &options()).await.expect(name);
@@ -444,7 +445,7 @@ async fn only_keys_that_verifiers_know_make_model_signatures() {
 async fn another_statement_by_the_same_key_is_no_model_signature() {
     let (_around, model) = model();
     let contents = list(&model, &tree(), silent()).await.unwrap();
-    let mut statement = contents.to_statement();
+    let mut statement = Statement::parse(&contents.to_bytes().unwrap()).unwrap();
     let bundle = raw(&sign_statement(&statement, &signer("p256")).await.unwrap());
     verified(&model, &bundle, &options()).await.unwrap();
     statement.predicate_type = "https://example.com/list/v1".to_owned();

@@ -6,6 +6,7 @@ use modelctl::bundle::{Bundle, IN_TOTO, Material, RawCertificate, RawChain};
 use modelctl::certificate::{Certificate, RevocationList};
 use modelctl::digest::Digest;
 use modelctl::identity::Match;
+use modelctl::oms::{Contents, IgnoredPaths, Resource, Serialization};
 use modelctl::sign::key::PrivateKey;
 use modelctl::statement::Statement;
 use modelctl::trust::pki::{Pki, Signers};
@@ -83,6 +84,11 @@ impl Ca {
         }
     }
 
+    /// Returns another certificate that this root issued to itself.
+    pub(crate) fn renew(&self, params: &CertificateParams) -> Certificate {
+        read(params.self_signed(self.issuer.key()).unwrap().der())
+    }
+
     /// Issues a certificate to a new holder.
     pub(crate) fn issue(&self, params: &CertificateParams) -> Holder {
         self.issue_for(params, KeyPair::generate().unwrap())
@@ -156,6 +162,21 @@ impl Holder {
 
     pub(crate) fn sign_with(&self, material: Material) -> Bundle {
         let statement = Statement::signature(&Digest::of(b""), Default::default());
+        self.sign_statement(&statement, material)
+    }
+
+    /// Returns a model signature's bundle with the certificate and more above it.
+    pub(crate) fn sign_model(&self, above: &[&Certificate]) -> Bundle {
+        let digest = Digest::of(b"one").as_bytes().to_vec();
+        let files = vec![Resource::file("one", digest).unwrap()];
+        let serialization = Serialization::of_files(IgnoredPaths::git());
+        let contents = Contents::new("m", serialization, files).unwrap();
+        let certificates = std::iter::once(&self.certificate).chain(above.iter().copied());
+        let statement = Statement::parse(&contents.to_bytes().unwrap()).unwrap();
+        self.sign_statement(&statement, chain(certificates))
+    }
+
+    pub(crate) fn sign_statement(&self, statement: &Statement, material: Material) -> Bundle {
         let payload = statement.to_bytes().unwrap();
         let signature = self
             .key

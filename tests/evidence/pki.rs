@@ -1,6 +1,7 @@
 //! Certificates of one's own authorities: what makes a signature theirs, and everything that looks
 //! like it and is not.
 
+mod marked;
 mod rules;
 mod time;
 

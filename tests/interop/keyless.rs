@@ -12,13 +12,13 @@ use crate::lab::Lab;
 use crate::registry::Registry;
 use crate::support::sigstore::{Claims, Server, Version};
 
-const CI: &str = "ci@example.com";
+pub(crate) const CI: &str = "ci@example.com";
 
 /// What cosign and modelctl are told about the services.
-const SERVICES: &str = "--signing-config services.json --trusted-root root.json";
+pub(crate) const SERVICES: &str = "--signing-config services.json --trusted-root root.json";
 
 /// Writes down the services of `server`, and a token for somebody.
-fn describe(lab: &Lab, server: &Server, logs: &[Version]) {
+pub(crate) fn describe(lab: &Lab, server: &Server, logs: &[Version]) {
     let both = json!({
         "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
         "trustedRoot": server.trusted_root(),
@@ -32,7 +32,7 @@ fn describe(lab: &Lab, server: &Server, logs: &[Version]) {
 }
 
 /// Returns the flags by which both tools trust `identity`.
-fn trust(server: &Server, identity: &str) -> String {
+pub(crate) fn trust(server: &Server, identity: &str) -> String {
     format!(
         "--trusted-root root.json --certificate-identity {identity} \
          --certificate-oidc-issuer {}",

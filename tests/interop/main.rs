@@ -33,6 +33,7 @@ mod fleet;
 mod keyless;
 mod legacy;
 mod manifests;
+mod model_signers;
 mod model_signing;
 mod pki;
 mod referrers;

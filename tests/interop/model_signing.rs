@@ -50,7 +50,7 @@ fn write_tree(directory: &Path, files: &[&str]) {
     }
 }
 
-fn write_trees(lab: &Lab) -> Vec<&'static str> {
+pub(crate) fn write_trees(lab: &Lab) -> Vec<&'static str> {
     for (name, files) in TREES {
         write_tree(&lab.path(name), files);
     }

@@ -87,7 +87,7 @@ impl Found {
             };
             let Ok(bundle) = raw.bundle() else { continue };
             match trust.authenticate(&bundle) {
-                Ok(by) if check_subject(by.statement(), artifact.document()).is_ok() => {
+                Ok(by) if check_subject(&by, artifact.document()).is_ok() => {
                     found.count(by.statement(), by.signer());
                 }
                 _ => found.others.extend(bundle.claimed_predicate_type()),

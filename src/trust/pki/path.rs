@@ -4,6 +4,8 @@
 //! path length, revocation. It trusts a root for its name and key alone, and leaves key usages to
 //! the caller; what RFC 5280, section 6.1, asks beyond that is checked here on each path it finds.
 
+mod marked;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -73,6 +75,9 @@ impl<'r, 'a> Search<'r, 'a> {
 
     /// Returns the root to which a path leads from `leaf` that is valid at `time`.
     pub(super) fn find(&self, leaf: &Certificate, time: Timestamp) -> Result<&'r Certificate> {
+        if leaf.is_marked_authority() {
+            return self.find_from_marked(leaf, time);
+        }
         let der = CertificateDer::from(leaf.der());
         let end = EndEntityCert::try_from(&der).map_err(|error| unreadable(leaf, &error))?;
         // No list at all means that nobody asked for revocation to be looked at.

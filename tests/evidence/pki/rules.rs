@@ -7,7 +7,7 @@ use modelctl::bundle::{Bundle, Material, PublicKeyHint};
 use modelctl::certificate::Certificate;
 use modelctl::error::Reason;
 use modelctl::limits;
-use modelctl::trust::pki::Pki;
+use modelctl::trust::pki::{Pki, Signing};
 use modelctl::trust::{Authority, TrustRoot};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair,
@@ -144,7 +144,7 @@ fn weak_and_incomprehensible_certificates_are_refused() {
     }
     let critical = pem("pki/refused.critical.pem");
     let pinned = Pki::pinned(critical.clone(), at);
-    let error = pinned.check(&critical, &[]).unwrap_err();
+    let error = pinned.check(&critical, &[], Signing::Anything).unwrap_err();
     assert_eq!(error.reason(), Reason::CertificateInvalid);
 }
 

@@ -7,7 +7,7 @@ use modelctl::certificate::Certificate;
 use modelctl::error::Reason;
 use modelctl::limits;
 use modelctl::trust::Witness;
-use modelctl::trust::pki::{Pki, TimestampAuthority};
+use modelctl::trust::pki::{Pki, Signing, TimestampAuthority};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 
@@ -76,10 +76,12 @@ fn a_root_that_was_renewed_with_the_same_key_is_found() {
     let leaf = Certificate::from_der(leaf.der()).unwrap();
     assert!(
         pki(vec![old.clone(), new.clone()])
-            .check(&leaf, &[])
+            .check(&leaf, &[], Signing::Anything)
             .is_ok()
     );
-    let error = pki(vec![old]).check(&leaf, &[]).unwrap_err();
+    let error = pki(vec![old])
+        .check(&leaf, &[], Signing::Anything)
+        .unwrap_err();
     assert_eq!(error.reason(), Reason::CertificateExpired);
 }
 
