@@ -22,6 +22,7 @@ mod inspect;
 mod keyless;
 mod keys;
 mod list;
+mod lock;
 mod login;
 mod logout;
 mod man;

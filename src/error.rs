@@ -184,6 +184,8 @@ reasons! {
     PolicyInvalid = "policy-invalid" => Usage,
     /// The system's policy is locked, and may not be replaced or left out.
     PolicyLocked = "policy-locked" => Usage,
+    /// A lock file cannot be read.
+    LockFileInvalid = "lock-file-invalid" => Usage,
     /// `--verify` was asked for with nothing to verify against.
     NothingToVerifyAgainst = "nothing-to-verify-against" => Usage,
     /// A predicate lacks what its type requires, or its type is that of signatures.
@@ -260,6 +262,10 @@ reasons! {
     SignatureTooYoung = "signature-too-young" => NotVerified,
     /// The artifact is not known to be newer than the one that was accepted before.
     Downgrade = "downgrade" => NotVerified,
+    /// The lock file does not say what the reference was.
+    NotLocked = "not-locked" => NotVerified,
+    /// The artifact is not the one that the lock file says.
+    LockMismatch = "lock-mismatch" => NotVerified,
     /// The artifact, its signature or its signer was revoked.
     Revoked = "revoked" => NotVerified,
     /// The list of what is revoked is missing, out of date, or older than one seen before.

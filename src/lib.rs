@@ -24,6 +24,7 @@ pub mod digest_cache;
 pub mod directory;
 pub mod download;
 pub mod error;
+pub mod evidence_cache;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -34,6 +35,7 @@ pub mod json;
 pub mod key;
 pub mod legacy;
 pub mod limits;
+pub mod lockfile;
 pub mod manifest;
 pub mod model;
 pub mod model_signature;

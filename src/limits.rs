@@ -144,6 +144,9 @@ pub const PROBE_TIME: Duration = Duration::from_secs(15);
 /// A policy file, and a list of revocations.
 pub const POLICY_FILE: u64 = 1 << 20;
 
+/// A lock file: some thousand references.
+pub const LOCK_FILE: u64 = 4 << 20;
+
 /// Entries of a list of revocations.
 pub const REVOCATIONS: usize = 65_536;
 

@@ -10,8 +10,8 @@
 //! 5. [`Policy::judge`] says whether that is enough, for the whole set.
 //!
 //! Steps 4 and 5 ([`Verification::of`], [`judge`]) need no store, so a pulled directory is judged
-//! again offline by the same code. Only [`Verification::admit`] makes a [`Verified`] from a verdict, and only a
-//! [`Verified`] artifact can be unpacked.
+//! again offline by the same code. Only [`Verification::admit`] makes a [`Verified`] from a
+//! verdict, and only a [`Verified`] artifact can be unpacked.
 
 mod candidate;
 mod collected;
@@ -176,6 +176,12 @@ impl Verification {
     /// Returns what was judged.
     pub fn collected(&self) -> &Collected {
         &self.collected
+    }
+
+    /// Returns what is worth keeping of what was judged: first what counted, then what another
+    /// policy may ask for, and no more than is read again.
+    pub(crate) fn kept(&self) -> Vec<RawBundle> {
+        collected::kept(self.collected.bundles(), &self.verdict)
     }
 
     /// Returns the proof that the artifact may be used, or why it may not.

@@ -280,7 +280,7 @@ fn stripped_and_swapped_referrers_are_refused() {
     at.run(&["push", &other, "model", "--sign", "--key", "cosign.key"])
         .ok();
 
-    let verify = || at.run(&["verify", &reference, "--key", "cosign.pub"]);
+    let verify = || at.run(&["verify", &reference, "--key", "cosign.pub", "--no-cache"]);
     verify().ok();
     let tag = |name: &str| registry.tag("acme/bert", name).unwrap();
     let list = format!("sha256-{}", &tag("v1")["sha256:".len()..]);

@@ -3,24 +3,32 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use modelctl::content_store::{ContentStore, Link};
 use modelctl::error::{Error, Reason, Result};
+use modelctl::evidence_cache::{EvidenceCache, Recalled};
+use modelctl::store::Store;
 use modelctl::unpack::Cache;
+use modelctl::verify::{Artifact, verify};
 use serde_json::json;
 
+use super::chain::ChainArgs;
 use super::environment;
+use super::policy::Basis;
 use super::report::{Failure, Report, count, size};
 use super::terminal::Terminal;
 
 /// Where in the cache's directory the content store is.
 const CONTENT: &str = "content";
 
+/// Where in the cache's directory evidence is.
+const EVIDENCE: &str = "evidence";
+
 /// Show or empty the cache of what was pulled.
 ///
-/// A pull keeps every file it fetches in `$MODELCTL_CACHE`, or `$XDG_CACHE_HOME/modelctl`, or
-/// `~/.cache/modelctl`; the next one takes from there what it needs. Everything in it can be fetched
-/// again.
+/// A pull keeps every file it fetches, and what is attached to what it admits, in
+/// `$MODELCTL_CACHE`, or `$XDG_CACHE_HOME/modelctl`, or `~/.cache/modelctl`; the next one takes from
+/// there what it needs. Everything in it can be fetched again.
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl cache info
@@ -69,31 +77,76 @@ struct PlaceArgs {
     cache_dir: Option<PathBuf>,
 }
 
-/// Whether and where what is pulled is kept.
+/// Whether and where what is fetched is kept.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Cache")]
-pub(super) struct PullCacheArgs {
-    /// Fetch every file, and keep none for the next pull.
+pub(super) struct UseCacheArgs {
+    /// Fetch everything, and keep nothing for the next time.
     #[arg(long)]
     no_cache: bool,
+    /// Judge an artifact by what was attached to it at most this long ago, if that is enough,
+    /// without asking for it again: `30m`, `24h`; `0s` asks each time.
+    #[arg(long, value_name = "AGE", default_value = "24h", value_parser = age)]
+    evidence_max_age: SignedDuration,
     #[command(flatten)]
     place: PlaceArgs,
 }
 
-impl PullCacheArgs {
-    /// Opens the cache, unless that is not wanted or not possible, which is no reason to fail.
+impl UseCacheArgs {
+    /// Opens the cache of files, unless that is not wanted or not possible, which is no reason to
+    /// fail.
     pub(super) fn open(&self, terminal: &Terminal) -> Option<Cache> {
-        if self.no_cache {
-            return None;
-        }
-        let opened = self.place.open();
-        let content = opened
-            .map_err(|error| terminal.say(&format!("the cache is not used: {error}")))
-            .ok()?;
+        let content = self.opened(terminal, PlaceArgs::content)?;
         Some(Cache {
             content,
             link: Link::HardLink,
         })
+    }
+
+    /// Verifies `artifact` by `basis`, and by evidence that is in the cache if that is enough.
+    pub(super) async fn verify(
+        &self,
+        store: &dyn Store,
+        artifact: Artifact,
+        basis: &Basis,
+        chain: &ChainArgs,
+        terminal: &Terminal,
+    ) -> Result<Recalled> {
+        let (trust, policy) = (&basis.trust, &basis.policy);
+        // A chain may go on in what was attached since, which an admitting verdict does not tell.
+        let cache = match self.evidence_max_age.is_positive() && !chain.is_walked(basis) {
+            true => self.opened(terminal, PlaceArgs::evidence),
+            false => None,
+        };
+        let Some(cache) = cache else {
+            let verification = verify(store, artifact, trust, policy).await?;
+            return Ok(Recalled {
+                verification,
+                collected: None,
+            });
+        };
+        let cache = cache.for_at_most(self.evidence_max_age);
+        let now = Timestamp::now();
+        let recalled = cache.verify(store, artifact, trust, policy, now).await?;
+        if let Some(collected) = recalled.collected {
+            terminal.say(&format!(
+                "judged by what was attached at {collected:.0}; `--no-cache` asks again"
+            ));
+        }
+        Ok(recalled)
+    }
+
+    fn opened<T>(
+        &self,
+        terminal: &Terminal,
+        open: impl FnOnce(&PlaceArgs) -> Result<T>,
+    ) -> Option<T> {
+        if self.no_cache {
+            return None;
+        }
+        open(&self.place)
+            .map_err(|error| terminal.say(&format!("the cache is not used: {error}")))
+            .ok()
     }
 }
 
@@ -101,18 +154,21 @@ impl PlaceArgs {
     fn directory(&self) -> Result<PathBuf> {
         let named = self.cache_dir.clone();
         let directory = named.or_else(environment::cache_directory);
-        let directory = directory.ok_or_else(|| {
+        directory.ok_or_else(|| {
             Error::new(
                 Reason::Disk,
                 "there is no home directory to keep a cache in",
             )
             .hint("name a directory with `--cache-dir`")
-        });
-        directory.map(|directory| directory.join(CONTENT))
+        })
     }
 
-    fn open(&self) -> Result<ContentStore> {
-        ContentStore::open(&self.directory()?)
+    fn content(&self) -> Result<ContentStore> {
+        ContentStore::open(&self.directory()?.join(CONTENT))
+    }
+
+    fn evidence(&self) -> Result<EvidenceCache> {
+        EvidenceCache::open(&self.directory()?.join(EVIDENCE))
     }
 }
 
@@ -134,8 +190,8 @@ pub(super) async fn run(args: CacheArgs) -> Result<Report, Failure> {
 }
 
 async fn info(args: &InfoArgs) -> Result<Report, Failure> {
-    let store = args.place.open()?;
-    let usage = store.usage().await?;
+    let (store, evidence) = (args.place.content()?, args.place.evidence()?);
+    let (usage, kept) = (store.usage().await?, evidence.usage().await?);
     let place = store.path().display();
     let report = Report::of(&json!({
         "directory": store.path(),
@@ -144,11 +200,10 @@ async fn info(args: &InfoArgs) -> Result<Report, Failure> {
         "linkedBytes": usage.linked_bytes,
         "partials": usage.partials,
         "partialBytes": usage.partial_bytes,
+        "evidence": kept.records,
+        "evidenceBytes": kept.bytes,
     }))?;
-    let beginnings = match usage.partials {
-        1 => "1 unfinished download".to_owned(),
-        number => format!("{number} unfinished downloads"),
-    };
+    let beginnings = number(usage.partials, "unfinished download");
     Ok(report
         .line(format!("{place}"))
         .line(format!(
@@ -157,17 +212,24 @@ async fn info(args: &InfoArgs) -> Result<Report, Failure> {
             files(usage.blobs),
             size(usage.linked_bytes)
         ))
-        .line(format!("{} ({beginnings})", size(usage.partial_bytes))))
+        .line(format!("{} ({beginnings})", size(usage.partial_bytes)))
+        .line(format!(
+            "{} (evidence of {})",
+            size(kept.bytes),
+            number(kept.records, "artifact")
+        )))
 }
 
 async fn prune(args: &PruneArgs) -> Result<Report, Failure> {
-    let store = args.place.open()?;
+    let (store, evidence) = (args.place.content()?, args.place.evidence()?);
     let collected = store.collect(args.max_size, Timestamp::now()).await?;
+    let forgotten = evidence.collect(args.max_size).await?;
     let report = Report::of(&json!({
         "directory": store.path(),
         "removed": collected.removed,
         "removedBytes": collected.removed_bytes,
         "leftBytes": collected.left_bytes,
+        "removedEvidence": forgotten.records,
     }))?;
     Ok(report.say(format!(
         "removed {}, {}; {} left",
@@ -177,8 +239,19 @@ async fn prune(args: &PruneArgs) -> Result<Report, Failure> {
     )))
 }
 
-fn files(number: u64) -> String {
-    count(usize::try_from(number).unwrap_or(usize::MAX), "file")
+fn files(count: u64) -> String {
+    number(count, "file")
+}
+
+fn number(number: u64, thing: &str) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), thing)
+}
+
+/// Reads an age: hours, minutes and seconds.
+fn age(text: &str) -> Result<SignedDuration, String> {
+    let age = text.parse::<SignedDuration>().ok();
+    let age = age.filter(|age| !age.is_negative());
+    age.ok_or_else(|| "an age is like `30m`, `24h` or `0s`".to_owned())
 }
 
 /// Reads a size: a number of bytes, or of a decimal or binary multiple.
@@ -205,7 +278,17 @@ fn bytes(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use super::{SignedDuration, age, bytes};
+
+    #[test]
+    fn ages_are_hours_minutes_and_seconds() {
+        for (text, seconds) in [("0s", 0), ("30m", 1800), ("24h", 86_400), ("1h30m", 5400)] {
+            assert_eq!(age(text), Ok(SignedDuration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "-1h", "1 fortnight", "24"] {
+            assert!(age(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_are_read_as_people_write_them() {

@@ -123,6 +123,12 @@ impl ChainArgs {
         self.chain
     }
 
+    /// Whether a flag or the policy asks for the chain.
+    pub(super) fn is_walked(&self, basis: &Basis) -> bool {
+        let required = basis.chain.as_ref().is_some_and(|c| c.rule().required);
+        self.chain || required
+    }
+
     /// Returns who walks the chain of an artifact at `location` that is judged by `basis`; nobody,
     /// if neither a flag nor the policy asks for it.
     pub(super) async fn walker<'a>(
@@ -131,8 +137,7 @@ impl ChainArgs {
         basis: &'a Basis,
         setting: Setting<'a>,
     ) -> Result<Option<Walker<'a>>> {
-        let required = basis.chain.as_ref().is_some_and(|c| c.rule().required);
-        if !self.chain && !required {
+        if !self.is_walked(basis) {
             return Ok(None);
         }
         if let (Some(flag), Some(_)) = (self.loosens(), &basis.chain) {

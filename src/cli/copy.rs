@@ -11,6 +11,7 @@ use modelctl::verify::{Artifact, refusal, verify};
 use serde::Serialize;
 
 use super::chain::{ChainArgs, Setting};
+use super::lock::LockedArgs;
 use super::parse;
 use super::policy::{Asked, PolicyArgs, Ruling};
 use super::report::{Failure, Report, count, size};
@@ -29,6 +30,7 @@ use super::trust::{TrustArgs, explain};
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl copy registry.example.com/acme/bert:v1 oci:./offline:v1
+  modelctl copy registry.example.com/acme/bert:v1 oci:./offline:v1 --locked
   modelctl copy oci:./offline:v1 registry.internal.example/acme/bert:v1
   modelctl copy --chain registry.example.com/acme/bert:v1 oci:./offline:v1 --key bert.pub \\
       --chain-key base_model=upstream.pub")]
@@ -42,6 +44,8 @@ pub(super) struct CopyArgs {
     /// Leave signatures, attestations and everything else that is attached behind.
     #[arg(long, conflicts_with = "chain")]
     no_referrers: bool,
+    #[command(flatten)]
+    locked: LockedArgs,
     #[command(flatten)]
     chain: ChainArgs,
     #[command(flatten)]
@@ -70,7 +74,7 @@ struct Copied {
     links: Option<usize>,
 }
 
-pub(super) async fn run(args: CopyArgs, terminal: &Terminal) -> Result<Report, Failure> {
+pub(super) async fn run(mut args: CopyArgs, terminal: &Terminal) -> Result<Report, Failure> {
     if args.target.digest().is_some() {
         return Err(Error::new(
             Reason::Usage,
@@ -84,6 +88,7 @@ pub(super) async fn run(args: CopyArgs, terminal: &Terminal) -> Result<Report, F
             .hint("add `--chain`, or verify first: `modelctl verify SRC`")
             .into());
     }
+    args.source = args.locked.open()?.reference(&args.source)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let source = stores.read(args.source.location())?;
     let (done, links) = match args.chain.is_given() {

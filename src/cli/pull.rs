@@ -16,21 +16,22 @@ use modelctl::referrer::RawBundle;
 use modelctl::selection::Selection;
 use modelctl::sink::Io;
 use modelctl::store::Store;
-use modelctl::unpack::{Existing, PullOptions, pull};
+use modelctl::unpack::{self, Existing, PullOptions, pull};
 use modelctl::verify::{Artifact, Proof, Verified, unverified_model_signatures};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::gate::{Admitted, Gate};
 use super::audit::{AuditArgs, Recorder};
-use super::cache::PullCacheArgs;
+use super::cache::UseCacheArgs;
 use super::chain::ChainArgs;
 use super::content::{self, ContentArgs};
+use super::lock::{Lock, LockArgs, Locked};
 use super::parse;
 use super::policy::{Applied, Asked, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
-use super::terminal::Terminal;
+use super::terminal::{Terminal, printable};
 use super::trust::TrustArgs;
 
 /// Pull a model into a directory, verified before the first weight byte is fetched.
@@ -57,7 +58,9 @@ use super::trust::TrustArgs;
   modelctl pull localhost:5000/bert:v1 /mnt/scratch/bert --io direct
   modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub \\
       --hosts-dir /etc/containerd/certs.d
-  modelctl pull localhost:5000/bert:v2 /data/bert --force --cache-dir /data/cache")]
+  modelctl pull localhost:5000/bert:v2 /data/bert --force --cache-dir /data/cache
+  modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub --lock
+  modelctl pull registry.example.com/acme/bert:v1 --verify --key release.pub --locked")]
 pub(super) struct PullArgs {
     /// Where from.
     #[arg(value_name = "REF", value_parser = parse::<Reference>)]
@@ -99,7 +102,9 @@ pub(super) struct PullArgs {
     #[command(flatten)]
     concurrency: ConcurrencyArgs,
     #[command(flatten)]
-    cache: PullCacheArgs,
+    cache: UseCacheArgs,
+    #[command(flatten)]
+    lock: LockArgs,
     #[command(flatten)]
     chain: ChainArgs,
     #[command(flatten)]
@@ -141,6 +146,8 @@ struct Pulled {
     unverified: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<Applied>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<Locked>,
     #[serde(flatten)]
     verdict: Value,
     #[serde(flatten)]
@@ -174,12 +181,14 @@ async fn pull_model(
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     let directory = directory(args)?;
+    let lock = args.lock.open()?;
+    let reference = lock.reference(&args.reference)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
-    let store = stores.read(args.reference.location())?;
+    let store = stores.read(reference.location())?;
     let asked = Asked {
-        location: args.reference.location(),
+        location: reference.location(),
         verify: args.verify,
-        pins: pins(args, &directory),
+        pins: pins(args, &directory, &lock),
     };
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
     let ruling = ruling.await?;
@@ -188,6 +197,7 @@ async fn pull_model(
         store: &*store,
         args,
         recorder,
+        reference: &reference,
         stores: &stores,
         terminal,
     };
@@ -196,16 +206,43 @@ async fn pull_model(
         applied,
         chain,
     } = gate.admit(ruling).await?;
+    lock.admit(&artifact, applied.as_ref())?;
     let signature = model_signature(&*store, &artifact, args).await?;
-    let options = PullOptions {
+    let options = options(args, content, terminal);
+    let progress = terminal.progress();
+    let pulled = pull(&*store, &artifact, &directory, &options, progress).await?;
+
+    if let (Some(path), Some(raw)) = (&args.signature_out, &signature) {
+        modelctl::model_signature::write_bytes(path, raw.bytes(), options.existing)?;
+    }
+    content::tell(&pulled.content, terminal);
+    let locked = lock.record(&artifact, applied.as_ref())?;
+    let lines: Vec<_> = locked
+        .iter()
+        .filter_map(Locked::line)
+        .map(printable)
+        .collect();
+    let sources = stores.sources();
+    let (path, summary) = (pulled.path.clone(), summary(&pulled, &artifact));
+    let data = Pulled::of(pulled, &artifact, applied, locked, chain);
+    let report = Report::of(&data)?.with(&sources)?.say(summary);
+    let report = lines
+        .into_iter()
+        .chain(sources.line())
+        .fold(report, Report::say);
+    Ok(report.line(path.display()))
+}
+
+/// Returns how to pull.
+fn options(args: &PullArgs, content: modelctl::content::Gate, terminal: &Terminal) -> PullOptions {
+    PullOptions {
         selection: Selection {
             include: args.include.clone(),
             exclude: args.exclude.clone(),
         },
-        existing: if args.force {
-            Existing::Replace
-        } else {
-            Existing::Refuse
+        existing: match args.force {
+            true => Existing::Replace,
+            false => Existing::Refuse,
         },
         concurrency: args.concurrency.count(),
         cache: args.cache.open(terminal),
@@ -214,62 +251,55 @@ async fn pull_model(
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),
         content,
-    };
-    let pulled = pull(
-        &*store,
-        &artifact,
-        &directory,
-        &options,
-        terminal.progress(),
-    )
-    .await?;
-
-    if let (Some(path), Some(raw)) = (&args.signature_out, &signature) {
-        modelctl::model_signature::write_bytes(path, raw.bytes(), options.existing)?;
     }
-    content::tell(&pulled.content, terminal);
-    let (verified, unverified, verdict) = match artifact.proof() {
-        Proof::Verdict { verdict, .. } => (
-            true,
-            None,
-            serde_json::to_value(verdict).unwrap_or_default(),
-        ),
-        Proof::Unchecked { why, .. } => {
-            (false, Some(why.clone()), Value::Object(Default::default()))
-        }
-    };
-    let summary = format!(
-        "pulled {}, {} ({} fetched, {} from the cache){}",
+}
+
+fn summary(pulled: &unpack::Pulled, artifact: &Verified<Artifact>) -> String {
+    format!(
+        "pulled {}, {} ({} fetched, {} from the cache), {}",
         count(pulled.files, "file"),
         size(pulled.bytes),
         size(pulled.bytes - pulled.reused_bytes),
         size(pulled.reused_bytes),
-        if verified {
-            ", verified"
-        } else {
-            ", UNVERIFIED"
+        match artifact.proof() {
+            Proof::Verdict { .. } => "verified",
+            Proof::Unchecked { .. } => "UNVERIFIED",
         }
-    );
-    let data = Pulled {
-        directory: pulled.path.clone(),
-        reference: artifact.value().pinned().to_string(),
-        digest: artifact.value().digest().to_string(),
-        files: pulled.files,
-        bytes: pulled.bytes,
-        fetched_bytes: pulled.bytes - pulled.reused_bytes,
-        reused_bytes: pulled.reused_bytes,
-        reused_files: pulled.reused_files,
-        content: pulled.content,
-        verified,
-        unverified,
-        policy: applied,
-        verdict,
-        chain,
-    };
-    let sources = stores.sources();
-    let report = Report::of(&data)?.with(&sources)?.say(summary);
-    let report = sources.line().into_iter().fold(report, Report::say);
-    Ok(report.line(pulled.path.display()))
+    )
+}
+
+impl Pulled {
+    fn of(
+        pulled: unpack::Pulled,
+        artifact: &Verified<Artifact>,
+        policy: Option<Applied>,
+        lock: Option<Locked>,
+        chain: Value,
+    ) -> Self {
+        let (unverified, verdict) = match artifact.proof() {
+            Proof::Verdict { verdict, .. } => {
+                (None, serde_json::to_value(verdict).unwrap_or_default())
+            }
+            Proof::Unchecked { why, .. } => (Some(why.clone()), Value::Object(Map::new())),
+        };
+        Self {
+            directory: pulled.path,
+            reference: artifact.value().pinned().to_string(),
+            digest: artifact.value().digest().to_string(),
+            files: pulled.files,
+            bytes: pulled.bytes,
+            fetched_bytes: pulled.bytes - pulled.reused_bytes,
+            reused_bytes: pulled.reused_bytes,
+            reused_files: pulled.reused_files,
+            content: pulled.content,
+            verified: unverified.is_none(),
+            unverified,
+            policy,
+            lock,
+            verdict,
+            chain,
+        }
+    }
 }
 
 /// Returns the model signature that is asked for, before anything is fetched: one by someone
@@ -321,11 +351,13 @@ fn directory(args: &PullArgs) -> Result<PathBuf, Error> {
     })
 }
 
-/// Returns what is installed already and would be replaced: what was accepted before.
-fn pins(args: &PullArgs, directory: &Path) -> Pins {
+/// Returns what was accepted before: what is installed already and would be replaced, and what is
+/// locked.
+fn pins(args: &PullArgs, directory: &Path, lock: &Lock) -> Pins {
     let installed = args
         .force
         .then(|| Installed::open(directory).ok())
         .flatten();
-    installed.iter().map(Installed::pin).collect()
+    let installed = installed.iter().map(Installed::pin);
+    installed.chain(lock.pin(&args.reference)).collect()
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
+use jiff::Timestamp;
 use modelctl::chain::Chain;
 use modelctl::error::{Error, Reason};
 use modelctl::installed::{Depth, Installed};
@@ -10,13 +11,15 @@ use modelctl::model_signature::{self, Unsigned, VerifyOptions};
 use modelctl::policy::{Pins, Policy, Requirement, Verdict};
 use modelctl::reference::{Location, Reference};
 use modelctl::store::Store;
-use modelctl::verify::{Artifact, Verification, verify};
+use modelctl::verify::{Artifact, Verification};
 use serde::Serialize;
 use serde_json::json;
 
 use super::audit::{AuditArgs, Grounds, Recorder};
+use super::cache::UseCacheArgs;
 use super::chain::{ChainArgs, Setting, Walked, drawn};
 use super::files::FilesArgs;
+use super::lock::LockedArgs;
 use super::policy::{Applied, Asked, Basis, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{MirrorArgs, RegistryArgs, Stores};
@@ -37,6 +40,7 @@ use super::trust::{TrustArgs, explain};
       --require slsaprovenance1
   modelctl verify ./bert --key cosign.pub --deep
   modelctl verify registry.example.com/acme/bert:v1 --policy policy.toml
+  modelctl verify ./bert --key cosign.pub --locked
   modelctl verify registry.example.com/acme/bert:v1 --ca-roots root.pem \\
       --ca-intermediates intermediate.pem --certificate-identity release@acme.example
   modelctl verify registry.example.com/acme/bert:v1 --key bert.pub --chain \\
@@ -65,16 +69,23 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     mirrors: MirrorArgs,
     #[command(flatten)]
+    locked: LockedArgs,
+    #[command(flatten)]
+    cache: UseCacheArgs,
+    #[command(flatten)]
     chain: ChainArgs,
     #[command(flatten)]
     audit: AuditArgs,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Verified<'a> {
     verified: bool,
     reference: String,
     digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence_collected: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a Applied>,
     #[serde(flatten)]
@@ -193,18 +204,25 @@ async fn verify_artifact(
     recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
-    let reference: Reference = args.target.parse()?;
+    let lock = args.locked.open()?;
+    let reference: Reference = lock.reference(&args.target.parse()?)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
     let store = stores.read(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
-    let verification = verify(&*store, artifact, &basis.trust, &basis.policy).await?;
+    lock.check(artifact.reference(), artifact.document())?;
+    let recalled = args
+        .cache
+        .verify(&*store, artifact, &basis, &args.chain, terminal);
+    let recalled = recalled.await?;
+    let verification = recalled.verification;
     let pinned = verification.artifact().pinned();
     let lines = explain(verification.verdict());
     let data = Verified {
         verified: verification.verdict().admits(),
         reference: pinned.to_string(),
         digest: verification.artifact().digest().to_string(),
+        evidence_collected: recalled.collected,
         policy: basis.applied.as_ref(),
         verdict: verification.verdict(),
     };
@@ -260,6 +278,7 @@ async fn verify_model(
             .hint("with `--signature`, that model signature is required and enough")
             .into());
     }
+    args.locked.is_for_artifacts()?;
     let trust = args.trust.root(terminal).await?;
     let signature = args.files.signature_of(path);
     let options = VerifyOptions {
@@ -324,6 +343,8 @@ async fn verify_directory(
 ) -> Result<Report, Failure> {
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
     let installed = Installed::open(directory)?;
+    let lock = args.locked.open()?;
+    lock.check(installed.reference(), installed.document())?;
     let reference = installed.reference().to_string();
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let location = installed.reference().location();

@@ -89,7 +89,8 @@ pub(super) fn kept(bundles: &[RawBundle], verdict: &Verdict) -> Vec<RawBundle> {
     bounded(bundles, &counted.collect())
 }
 
-/// Returns what is to be kept of `bundles`: each once, `first` these, and no more than is read again.
+/// Returns what is to be kept of `bundles`: each once, `first` these, and no more than is read
+/// again.
 pub(super) fn bounded(bundles: &[RawBundle], first: &BTreeSet<Digest>) -> Vec<RawBundle> {
     let mut ordered: Vec<_> = bundles.iter().collect();
     ordered.sort_by_key(|raw| (!first.contains(&raw.digest()), raw.digest()));

@@ -53,7 +53,7 @@ impl Scene {
     }
 
     fn verify(&self, more: &[&str]) -> Outcome {
-        let verify = ["verify", &self.reference, "--json"];
+        let verify = ["verify", &self.reference, "--json", "--no-cache"];
         self.at.run(&[&verify[..], more].concat())
     }
 

@@ -153,7 +153,7 @@ fn every_reading_command_takes_the_mirrors_of_the_environment() {
     let reference = &*lab.reference;
     for command in [
         &["inspect", reference][..],
-        &["verify", reference, "--key", "cosign.pub"],
+        &["verify", reference, "--key", "cosign.pub", "--no-cache"],
         &["tree", reference, "--key", "cosign.pub"],
         &["copy", reference, "oci:./copied:v1"],
     ] {

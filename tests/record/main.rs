@@ -9,6 +9,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod evidence;
+mod lock;
 mod receipts;
 
 use jiff::{SignedDuration, Timestamp};

@@ -1,8 +1,9 @@
 //! Where it is decided whether an artifact may be fetched.
 
 use modelctl::error::Result;
+use modelctl::reference::Reference;
 use modelctl::store::Store;
-use modelctl::verify::{Artifact, Verification, Verified, refusal, verify};
+use modelctl::verify::{Artifact, Verification, Verified, refusal};
 use serde_json::Value;
 
 use super::super::audit::{Grounds, Recorder};
@@ -26,6 +27,8 @@ pub(super) struct Admitted {
 pub(super) struct Gate<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) args: &'a PullArgs,
+    /// What is to be pulled, which may be pinned to what is locked.
+    pub(super) reference: &'a Reference,
     /// What records the decision before anything follows from it.
     pub(super) recorder: &'a Recorder,
     pub(super) stores: &'a Stores,
@@ -35,7 +38,7 @@ pub(super) struct Gate<'a> {
 impl Gate<'_> {
     /// Resolves the artifact once and decides whether it may be fetched.
     pub(super) async fn admit(&self, ruling: Ruling) -> Result<Admitted, Failure> {
-        let artifact = Artifact::resolve(self.store, &self.args.reference).await?;
+        let artifact = Artifact::resolve(self.store, self.reference).await?;
         let (basis, enforced) = match ruling {
             Ruling::Enforce(basis) => (basis, true),
             Ruling::Warn(basis) => (basis, false),
@@ -49,7 +52,9 @@ impl Gate<'_> {
                 });
             }
         };
-        let verification = verify(self.store, artifact, &basis.trust, &basis.policy).await?;
+        let (cache, chain) = (&self.args.cache, &self.args.chain);
+        let recalled = cache.verify(self.store, artifact, &basis, chain, self.terminal);
+        let verification = recalled.await?.verification;
         match enforced {
             true => self.enforce(verification, basis).await,
             false => self.warn(verification, basis).await,
@@ -86,7 +91,7 @@ impl Gate<'_> {
     async fn warn(&self, verification: Verification, basis: Basis) -> Result<Admitted, Failure> {
         let lines = explain(verification.verdict());
         lines.iter().for_each(|line| self.say(line));
-        let mut refused = refusal(verification.verdict(), &self.args.reference);
+        let mut refused = refusal(verification.verdict(), self.reference);
         if let Err(failure) = self.walk(&verification, &basis).await {
             failure.details.iter().for_each(|line| self.say(line));
             refused = Some(failure.error);
@@ -119,7 +124,7 @@ impl Gate<'_> {
             stores: self.stores,
             terminal: self.terminal,
         };
-        let location = self.args.reference.location();
+        let location = self.reference.location();
         let Some(walker) = self.args.chain.walker(location, basis, setting).await? else {
             return Ok(nothing());
         };
