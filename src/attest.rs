@@ -109,8 +109,22 @@ async fn attach_once(
     signer: &dyn Signer,
     now: Timestamp,
 ) -> Result<Attached> {
+    let same = |found: &Statement| says_the_same(found, statement);
+    attach_unless(store, artifact, statement, signer, &same, now).await
+}
+
+/// Signs and attaches `statement`, unless this signer's statement that is the `same` is attached
+/// already.
+pub(crate) async fn attach_unless(
+    store: &dyn Store,
+    artifact: &Artifact,
+    statement: &Statement,
+    signer: &dyn Signer,
+    same: &(dyn Fn(&Statement) -> bool + Sync),
+    now: Timestamp,
+) -> Result<Attached> {
     let subject = artifact.document().descriptor();
-    if let Some((referrer, bundle)) = find(store, subject, statement, signer).await? {
+    if let Some((referrer, bundle)) = find(store, subject, signer, same).await? {
         return Ok(Attached {
             referrer,
             existed: true,
@@ -188,12 +202,12 @@ async fn find_legacy(
     Ok(None)
 }
 
-/// Finds the referrer by which `signer` already states `statement`.
+/// Finds the referrer by which `signer` already states what is the `same`.
 async fn find(
     store: &dyn Store,
     subject: &Descriptor,
-    statement: &Statement,
     signer: &dyn Signer,
+    same: &(dyn Fn(&Statement) -> bool + Sync),
 ) -> Result<Option<(Descriptor, Bundle)>> {
     let trust = signer.trust()?;
     for referrer in referrer::collect(store, subject).await? {
@@ -206,7 +220,7 @@ async fn find(
         let Ok(found) = trust.authenticate(&bundle) else {
             continue;
         };
-        if says_the_same(found.statement(), statement) && signer.is_content_with(&bundle) {
+        if same(found.statement()) && signer.is_content_with(&bundle) {
             return Ok(Some((referrer.document().descriptor().clone(), bundle)));
         }
     }
@@ -215,7 +229,7 @@ async fn find(
 
 /// Whether two statements say the same about the same content; what the content is called, and the
 /// version of the format, may differ.
-fn says_the_same(one: &Statement, other: &Statement) -> bool {
+pub(crate) fn says_the_same(one: &Statement, other: &Statement) -> bool {
     let subjects = |statement: &Statement| -> Vec<_> {
         let plain = |annotations: &serde_json::Map<String, Value>| !annotations.is_empty();
         let subjects = statement.subject.iter();

@@ -18,6 +18,7 @@ mod identity;
 mod inspect;
 mod keyless;
 mod keys;
+mod levels;
 mod list;
 mod login;
 mod logout;

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use super::cache::PullCacheArgs;
 use super::content::{self, ContentArgs};
+use super::levels;
 use super::parse;
 use super::policy::{Applied, Asked, PolicyArgs, Ruling};
 use super::report::{Failure, Report, count, size};
@@ -305,7 +306,9 @@ async fn admit(
     };
     let artifact = Artifact::resolve(store, reference).await?;
     let verification = verify(store, artifact, &basis.trust, &basis.policy).await?;
-    let lines = explain(verification.verdict());
+    let slsa = levels::reached(&basis, verification.verdict());
+    let mut lines = explain(verification.verdict());
+    lines.extend(slsa.iter().flat_map(levels::Found::lines));
     let json = serde_json::json!({
         "verified": false,
         "reference": verification.artifact().pinned().to_string(),

@@ -11,6 +11,7 @@ use modelctl::error::{Error, Reason, Result};
 use modelctl::oms;
 use modelctl::policy::{Finding, Policy, Requirement, Rule, Verdict};
 use modelctl::predicate::PredicateType;
+use modelctl::slsa::Level;
 use modelctl::trust::{Authority, Format, TrustRoot};
 
 pub(super) use self::identity::IdentityArgs;
@@ -95,6 +96,10 @@ pub(super) struct TrustArgs {
     /// the manifest's annotations and config.
     #[arg(long)]
     accept_oms: bool,
+    /// Require SLSA provenance of at least this Build level (1, 2 or 3) by the word of the policy
+    /// file's `[[builders]]`, without which nothing is more than 1 (docs/levels.md).
+    #[arg(long, value_name = "N", value_parser = parse::<Level>)]
+    slsa_level: Option<Level>,
 }
 
 impl TrustArgs {
@@ -103,9 +108,14 @@ impl TrustArgs {
         self.signers.is_empty()
     }
 
-    /// Whether anything is said about who is trusted: then something is to be verified.
+    /// Whether anything is said about who is trusted, or for what: then something is to be verified.
     pub(super) fn is_given(&self) -> bool {
-        !self.is_empty() || self.signers.keyless.names_instance()
+        !self.is_empty() || self.signers.keyless.names_instance() || self.requires().is_some()
+    }
+
+    /// Whether a SLSA level is asked for.
+    pub(super) fn asks_for_level(&self) -> bool {
+        self.slsa_level.is_some()
     }
 
     /// Returns the flag that is given and says what must be attached, if one is.
@@ -113,6 +123,7 @@ impl TrustArgs {
         let flags = [
             ("--require", !self.require.is_empty()),
             ("--accept-oms", self.accept_oms),
+            ("--slsa-level", self.slsa_level.is_some()),
         ];
         let mut given = flags.into_iter().filter(|(_, given)| *given);
         given.next().map(|(flag, _)| flag)
@@ -125,7 +136,20 @@ impl TrustArgs {
 
     /// Returns what must be attached: a signature, and each required attestation.
     pub(super) fn policy(&self) -> Result<Policy> {
-        Policy::new(self.requirements())
+        Policy::new(self.requirements().chain(self.level()))
+    }
+
+    /// Returns what a policy file's authorities are asked for, too: provenance of a level, which
+    /// the file knows the builders of; and where nobody else is named, each required attestation.
+    pub(super) fn additions(&self) -> Vec<Requirement> {
+        let required = self.require.iter().map(|required| required.0.clone());
+        let unnamed = required.filter(|_| self.is_empty());
+        unnamed.chain(self.level()).collect()
+    }
+
+    fn level(&self) -> Option<Requirement> {
+        let level = self.slsa_level?;
+        Some(Requirement::Provenance { level })
     }
 
     /// Returns the same, by one of those who are called one of `names`.
@@ -191,6 +215,8 @@ pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
             lines.push(format!("     by {}{form}", evidence.signer));
             let witnesses = evidence.witnesses.iter();
             lines.extend(witnesses.map(|witness| format!("        {witness}")));
+            let slsa = evidence.slsa.iter();
+            lines.extend(slsa.map(|found| format!("     {}: {found}", found.level)));
             if !evidence.not_covered.is_empty() {
                 let rest = evidence.not_covered.join(", ");
                 lines.push(format!("     it does not cover {rest}"));

@@ -12,6 +12,7 @@ use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
 use super::files::FilesArgs;
+use super::levels::{self, SummaryArgs};
 use super::policy::{Applied, Asked, Basis, PolicyArgs, Ruling};
 use super::report::{Failure, Report, count, size};
 use super::stores::{MirrorArgs, RegistryArgs, Stores};
@@ -32,6 +33,8 @@ use super::trust::{TrustArgs, explain};
       --require slsaprovenance1
   modelctl verify ./bert --key cosign.pub --deep
   modelctl verify registry.example.com/acme/bert:v1 --policy policy.toml
+  modelctl verify registry.example.com/acme/bert:v1 --policy policy.toml --slsa-level 2 \\
+      --emit-vsa --vsa-key verifier.key --verifier-id https://acme.example/verifier
   modelctl verify registry.example.com/acme/bert:v1 --ca-roots root.pem \\
       --ca-intermediates intermediate.pem --certificate-identity release@acme.example
   modelctl verify ./bert --signature ./bert/model.sig --key release.pub
@@ -54,6 +57,8 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     policy: PolicyArgs,
     #[command(flatten)]
+    summary: SummaryArgs,
+    #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
     mirrors: MirrorArgs,
@@ -66,6 +71,8 @@ struct Verified<'a> {
     digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a Applied>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slsa: Option<levels::Found>,
     #[serde(flatten)]
     verdict: &'a Verdict,
 }
@@ -95,6 +102,9 @@ impl VerifyArgs {
 }
 
 pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    if args.files.signature.is_some() || is_directory(&args.target) {
+        args.summary.refuse_for_directories()?;
+    }
     if args.files.signature.is_some() {
         return verify_model(Path::new(&args.target), &args, terminal).await;
     }
@@ -117,13 +127,17 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
     let reference: Reference = args.target.parse()?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
+    let summary = args.summary.prepare(basis.applied.as_ref(), terminal)?;
     let store = stores.read(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
     let verification = verify(&*store, artifact, &basis.trust, &basis.policy).await?;
     let pinned = verification.artifact().pinned();
-    let lines = explain(verification.verdict());
+    let slsa = levels::reached(&basis, verification.verdict());
+    let mut lines = explain(verification.verdict());
+    lines.extend(slsa.iter().flat_map(levels::Found::lines));
     let data = Verified {
         verified: verification.verdict().admits(),
+        slsa,
         reference: pinned.to_string(),
         digest: verification.artifact().digest().to_string(),
         policy: basis.applied.as_ref(),
@@ -132,10 +146,14 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
     let json = serde_json::to_value(&data).unwrap_or_default();
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
-        Ok(_) => {
+        Ok(admitted) => {
             let report = Report::of(&json)?.with(&stores.sources())?;
             let report = report.say(format!("verified {pinned}"));
-            Ok(lines.into_iter().fold(report, Report::say).line(pinned))
+            let report = lines.into_iter().fold(report, Report::say).line(pinned);
+            match summary {
+                Some(summary) => summary.emit(&admitted, &stores, report).await,
+                None => Ok(report),
+            }
         }
     }
 }

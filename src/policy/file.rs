@@ -6,6 +6,7 @@
 //! whoever uses the policy.
 
 mod authorities;
+mod builders;
 mod constraints;
 mod node;
 mod policies;
@@ -25,6 +26,7 @@ use super::scope::Scope;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::reference::{Location, Reference};
+use crate::slsa::Builders;
 
 /// The version of the format.
 const VERSION: i64 = 1;
@@ -44,6 +46,8 @@ pub struct PolicyFile {
     pub instances: BTreeMap<String, Instance>,
     /// Who is trusted, by name.
     pub authorities: BTreeMap<String, Trusted>,
+    /// Whose provenance, by which builder, is believed to be of which SLSA level.
+    pub builders: Builders,
     /// Where the list of what is revoked is.
     pub revocations: Option<RevocationSource>,
     /// Policies, in the file's order.
@@ -162,10 +166,11 @@ fn read(mut fields: Fields<'_>, digest: Digest) -> Result<PolicyFile> {
         .transpose()?;
     let instances = authorities::instances(fields.take("instances"))?;
     let authorities = authorities::authorities(fields.take("authorities"), &instances)?;
+    let builders = builders::builders(fields.take("builders"), &authorities)?;
     let revocations = fields.take("revocations");
     let revocations = revocations.map(|node| revocation_source(node, &authorities));
     let policies = match fields.take("policies") {
-        Some(node) => policies::policies(node, &authorities)?,
+        Some(node) => policies::policies(node, &authorities, &builders)?,
         None => Vec::new(),
     };
     let path = fields.source.path.to_owned();
@@ -177,6 +182,7 @@ fn read(mut fields: Fields<'_>, digest: Digest) -> Result<PolicyFile> {
         locked: locked.unwrap_or_default(),
         instances,
         authorities,
+        builders,
         revocations: revocations.transpose()?,
         policies,
     })

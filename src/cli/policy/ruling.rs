@@ -6,6 +6,7 @@ use modelctl::error::{Error, Reason, Result};
 use modelctl::policy::file::{Mode, PolicyFile, ScopedPolicy, Uncovered};
 use modelctl::policy::{Circumstances, Pins, Policy};
 use modelctl::reference::Location;
+use modelctl::slsa::Level;
 use modelctl::trust::TrustRoot;
 use serde::Serialize;
 
@@ -36,8 +37,8 @@ pub(in super::super) struct Basis {
 /// Which policy of which file was applied, in JSON.
 #[derive(Debug, Clone, Serialize)]
 pub(in super::super) struct Applied {
-    file: String,
-    digest: Digest,
+    pub(in super::super) file: String,
+    pub(in super::super) digest: Digest,
     pub(in super::super) name: String,
     mode: Mode,
 }
@@ -89,7 +90,7 @@ impl PolicyArgs {
                 basis.await.map(Ruling::Warn)
             }
             Mode::Enforce => {
-                let more = (!trust.is_empty()).then_some(trust);
+                let more = Some(trust);
                 let basis = covered(&file, scoped, more, asked.pins, stores, terminal);
                 basis.await.map(Ruling::Enforce)
             }
@@ -120,9 +121,17 @@ async fn covered(
     stores: &Stores,
     terminal: &Terminal,
 ) -> Result<Basis> {
-    let mut trust = roots::root(file, &scoped.authorities(), terminal).await?;
+    let mut names = scoped.authorities();
+    if flags.is_some_and(TrustArgs::asks_for_level) {
+        names.extend(file.builders.authorities_reaching(Level::One));
+    }
+    let mut trust = roots::root(file, &names, terminal).await?;
     let mut policy = scoped.policy.clone();
-    if let Some(flags) = flags {
+    let additions = flags.map(TrustArgs::additions).unwrap_or_default();
+    if !additions.is_empty() {
+        policy = policy.and(Policy::new(additions)?);
+    }
+    if let Some(flags) = flags.filter(|flags| !flags.is_empty()) {
         let own = flags.root(terminal).await?;
         if let Some(name) = own
             .names()

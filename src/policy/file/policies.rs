@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::authorities::Trusted;
+use super::builders::{check_reached, of_level, provenance};
 use super::constraints::{constraints, summary};
 use super::node::{Fields, Node};
 use super::{Mode, ScopedPolicy};
@@ -11,19 +12,21 @@ use crate::oms;
 use crate::policy::{
     Binding, Conditions, Demand, Downgrade, Policy, Remap, Requirement, Rule, Scope,
 };
-use crate::predicate::PredicateType;
+use crate::predicate::{PredicateType, VERIFICATION_SUMMARY};
+use crate::slsa::Builders;
 use crate::statement;
-
-/// The predicate type of a verification summary.
-const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
 
 type Known = BTreeMap<String, Trusted>;
 
-pub(super) fn policies(node: Node<'_>, known: &Known) -> Result<Vec<ScopedPolicy>> {
+pub(super) fn policies(
+    node: Node<'_>,
+    known: &Known,
+    builders: &Builders,
+) -> Result<Vec<ScopedPolicy>> {
     let mut policies: Vec<ScopedPolicy> = Vec::new();
     let mut scopes: Vec<(Scope, Node<'_>)> = Vec::new();
     for node in node.list()? {
-        let (policy, own) = policy(node, known)?;
+        let (policy, own) = policy(node, known, builders)?;
         if policies.iter().any(|other| other.name == policy.name) {
             return Err(node.wrong(&format!("there is another policy `{}`", policy.name)));
         }
@@ -46,7 +49,11 @@ pub(super) fn policies(node: Node<'_>, known: &Known) -> Result<Vec<ScopedPolicy
     Ok(policies)
 }
 
-fn policy<'a>(node: Node<'a>, known: &Known) -> Result<(ScopedPolicy, Vec<(Scope, Node<'a>)>)> {
+fn policy<'a>(
+    node: Node<'a>,
+    known: &Known,
+    builders: &Builders,
+) -> Result<(ScopedPolicy, Vec<(Scope, Node<'a>)>)> {
     let mut fields = node.table()?;
     let name = fields.need("name")?.text()?.to_owned();
     let mut scopes = Vec::new();
@@ -61,17 +68,40 @@ fn policy<'a>(node: Node<'a>, known: &Known) -> Result<(ScopedPolicy, Vec<(Scope
         .take("downgrade")
         .map(|node| node.one_of(&[("deny", Downgrade::Deny), ("allow", Downgrade::Allow)]));
     let conditions = conditions(&mut fields)?;
-    let rules = fields.need("require")?.list()?.into_iter();
-    let rules: Result<Vec<_>> = rules.map(|node| rule(node, known, &conditions)).collect();
+    let rules = rules(&mut fields, known, builders, &conditions)?;
     fields.finish()?;
     let downgrade = downgrade.transpose()?.unwrap_or(Downgrade::Allow);
     let policy = ScopedPolicy {
         name,
         scopes: scopes.iter().map(|(scope, _)| scope.clone()).collect(),
         mode: mode.transpose()?.unwrap_or(Mode::Enforce),
-        policy: Policy::of_rules(rules?)?.on_downgrade(downgrade),
+        policy: Policy::of_rules(rules)?
+            .on_downgrade(downgrade)
+            .believing(builders.clone()),
     };
     Ok((policy, scopes))
+}
+
+/// Reads what is required: in full, and by `slsa_level` in short.
+fn rules(
+    fields: &mut Fields<'_>,
+    known: &Known,
+    builders: &Builders,
+    conditions: &Conditions,
+) -> Result<Vec<Rule>> {
+    let least = fields.take("slsa_level");
+    let required = match least {
+        Some(_) => fields.take("require"),
+        None => Some(fields.need("require")?),
+    };
+    let mut rules = Vec::new();
+    for node in required.map_or(Ok(Vec::new()), |node| node.list())? {
+        rules.push(rule(node, known, builders, conditions)?);
+    }
+    if let Some(node) = least {
+        rules.push(of_level(node, &rules, builders)?.provided(conditions.clone()));
+    }
+    Ok(rules)
 }
 
 /// Reads what must hold of each signature that is to count.
@@ -138,16 +168,23 @@ enum Kind {
     ModelSignature,
     AnySignature,
     Attestation,
+    Provenance,
     Summary,
 }
 
-fn rule(node: Node<'_>, known: &Known, conditions: &Conditions) -> Result<Rule> {
+fn rule(
+    node: Node<'_>,
+    known: &Known,
+    builders: &Builders,
+    conditions: &Conditions,
+) -> Result<Rule> {
     let mut fields = node.table()?;
     let kind = fields.need("kind")?.one_of(&[
         ("signature", Kind::Signature),
         ("model-signature", Kind::ModelSignature),
         ("any-signature", Kind::AnySignature),
         ("attestation", Kind::Attestation),
+        ("provenance", Kind::Provenance),
         ("vsa", Kind::Summary),
     ])?;
     let attestation = |predicate_type: &str| Requirement::Attestation {
@@ -158,7 +195,8 @@ fn rule(node: Node<'_>, known: &Known, conditions: &Conditions) -> Result<Rule> 
         Kind::ModelSignature => (Requirement::ModelSignature, Vec::new()),
         Kind::AnySignature => (Requirement::AnySignature, Vec::new()),
         Kind::Attestation => (attestation(&predicate_type(&mut fields)?), Vec::new()),
-        Kind::Summary => (attestation(SUMMARY), summary(&mut fields)?),
+        Kind::Provenance => (provenance(&mut fields)?, Vec::new()),
+        Kind::Summary => (attestation(VERIFICATION_SUMMARY), summary(&mut fields)?),
     };
     match (fields.take("where"), kind) {
         (None, _) => {}
@@ -171,9 +209,10 @@ fn rule(node: Node<'_>, known: &Known, conditions: &Conditions) -> Result<Rule> 
     if let Some(node) = fields.take("demand") {
         conditions.demands = node.list()?.iter().map(demand).collect::<Result<_>>()?;
     }
-    let authorities = named(fields.need("authorities")?, known)?;
+    let asked = fields.need("authorities")?;
     let threshold = fields.take("threshold");
-    let rule = by(Rule::new(requirement), authorities, threshold)?;
+    let rule = by(Rule::new(requirement), named(asked, known)?, threshold)?;
+    check_reached(asked, &rule, builders)?;
     fields.finish()?;
     Ok(rule.saying(must_say).provided(conditions))
 }
