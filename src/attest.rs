@@ -214,7 +214,7 @@ async fn find(
         let Content::Bundle(raw) = referrer.content() else {
             continue;
         };
-        let Ok(bundle) = Bundle::parse(raw.bytes()) else {
+        let Ok(bundle) = raw.bundle() else {
             continue;
         };
         let Ok(found) = trust.authenticate(&bundle) else {

@@ -311,10 +311,9 @@ pub fn stream_file(mut file: impl Read + Send + 'static, what: impl Into<String>
         let pool = Pool::new(limits::PIECE);
         loop {
             let mut piece = pool.take();
-            let message = match file.read(&mut piece) {
+            let message = match piece.read_from(&mut file) {
                 Ok(0) => return,
                 Ok(count) => Ok(pool.lend(piece, count)),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => Err(Error::io("read", &what, error)),
             };
             let failed = message.is_err();

@@ -4,6 +4,7 @@
 //! where an allocator puts a large `Vec` (16 bytes into a page), and a buffer that is used again
 //! needs no fresh pages.
 
+use std::io::{self, ErrorKind, Read};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
@@ -29,6 +30,17 @@ impl Buffer {
             memory,
             start,
             size,
+        }
+    }
+
+    /// Reads what `source` has next, and returns how much that is; nothing at its end. An
+    /// interruption by a signal is none.
+    pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
+        loop {
+            match source.read(self) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => return read,
+            }
         }
     }
 }

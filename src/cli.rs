@@ -3,6 +3,7 @@
 //! A command is a file with its `Args`, whose doc comments are the help, and a `run` that calls the
 //! library and returns a [`Report`]. Nothing below this module sees a flag.
 
+mod attachment;
 mod attest;
 mod cache;
 mod certificates;

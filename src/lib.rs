@@ -36,6 +36,7 @@ pub mod oms;
 pub mod pack;
 pub mod path;
 pub mod policy;
+pub mod position;
 pub mod predicate;
 mod private_directory;
 pub mod progress;

@@ -111,7 +111,7 @@ pub async fn sign(
 }
 
 /// Returns what the directory is called, wherever it is named from (OMS 1.0, section 6.5).
-fn name(directory: &Path) -> Result<String> {
+pub fn name(directory: &Path) -> Result<String> {
     let canonical =
         std::fs::canonicalize(directory).map_err(|error| Error::io("open", directory, error))?;
     if !canonical.is_dir() {

@@ -388,22 +388,23 @@ impl TrustRoot {
     /// Verifies a layer's signature and then reads its statement: that of the envelope, or what the
     /// payload says about an artifact.
     pub fn authenticate_legacy(&self, layer: &Layer) -> Result<Authenticated> {
-        let bundle = layer.bundle()?;
-        let found = match layer.kind() {
-            legacy::Kind::Attestation => self.authenticate(&bundle)?,
+        let (bundle, format) = (layer.bundle()?, Format::Legacy);
+        match layer.kind() {
+            legacy::Kind::Attestation => {
+                let found = self.authenticate(&bundle)?;
+                Ok(Authenticated { format, ..found })
+            }
             legacy::Kind::Signature => {
                 let payload = layer.content();
                 let (recognised, also) = self.recognise_blob(&bundle, Blob::Bytes(payload))?;
-                Authenticated {
+                Ok(Authenticated {
                     statement: SimpleSigning::parse(payload)?.into_statement(),
                     recognised,
                     also,
-                    format: Format::Legacy,
-                }
+                    format,
+                })
             }
-        };
-        let format = Format::Legacy;
-        Ok(Authenticated { format, ..found })
+        }
     }
 
     /// Verifies that `bundle` vouches for `blob`: its signature is on the bytes themselves, or on a

@@ -3,17 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use modelctl::attest::Attached;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::limits;
-use modelctl::manifest::Descriptor;
 use modelctl::predicate::{self, PredicateType};
 use modelctl::provenance::claim::Claim;
 use modelctl::reference::Reference;
 use modelctl::verify::Artifact;
 use serde_json::{Value, json};
 
-use super::push::Attachment;
+use super::attachment::{Attachment, Target};
 use super::report::{Failure, Report};
 use super::signing::SigningArgs;
 use super::stores::{RegistryArgs, Stores, read};
@@ -88,7 +86,13 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
         Stated::Training(training) => training.claims(&*store, &artifact).await?,
     };
     let by = signing.signer(terminal).await?;
-    let done = training::attach(&*store, &artifact, claims, &*by.signer, is_legacy).await?;
+    let to = Target {
+        store: &*store,
+        artifact: &artifact,
+        signer: &*by.signer,
+        is_legacy,
+    };
+    let done = to.attest(claims).await?;
     let lines: Vec<_> = done.iter().map(|one| summary(one, &by.name)).collect();
     let report = sign::report(&artifact, done)?;
     Ok(lines.into_iter().fold(report, Report::say))
@@ -131,18 +135,4 @@ async fn stated(
 pub(super) fn read_predicate(path: &Path, predicate_type: &PredicateType) -> Result<Value> {
     let bytes = read(path, limits::PREDICATE_FILE)?;
     predicate::read(&bytes, predicate_type).map_err(|error| error.at(path.display()))
-}
-
-/// Returns what was attached as JSON output has it.
-pub(super) fn attachment(
-    predicate_type: &str,
-    attached: Attached,
-    legacy: Option<Descriptor>,
-) -> Attachment {
-    Attachment {
-        legacy,
-        predicate_type: predicate_type.to_owned(),
-        referrer: attached.referrer,
-        existed: attached.existed,
-    }
 }

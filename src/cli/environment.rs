@@ -66,16 +66,21 @@ pub(super) fn podman_config() -> Option<PathBuf> {
     })
 }
 
-/// Returns the directory for what can be made again at any time: `MODELCTL_CACHE`, or where
-/// [XDG](https://specifications.freedesktop.org/basedir-spec/latest/) says.
+/// Returns the directory that `variable` names, else `usual` in the home directory. A relative path
+/// is to be ignored ([XDG](https://specifications.freedesktop.org/basedir-spec/latest/)).
+fn base_directory(variable: &str, usual: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let named = named.filter(|path| path.is_absolute());
+    named.or_else(|| Some(std::env::home_dir()?.join(usual)))
+}
+
+/// Returns the directory for what can be made again at any time: `MODELCTL_CACHE`, or `modelctl` in
+/// the user's caches.
 pub(super) fn cache_directory() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("MODELCTL_CACHE").filter(|path| !path.is_empty()) {
         return Some(PathBuf::from(named));
     }
-    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let caches = named.filter(|path| path.is_absolute());
-    let caches = caches.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
-    Some(caches.join("modelctl"))
+    Some(base_directory("XDG_CACHE_HOME", ".cache")?.join("modelctl"))
 }
 
 /// Returns the directory in which `hosts.toml` files say where mirrors are: `MODELCTL_HOSTS_DIR`,
@@ -84,26 +89,18 @@ pub(super) fn hosts_directory() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("MODELCTL_HOSTS_DIR") {
         return Some(PathBuf::from(named)).filter(|path| !path.as_os_str().is_empty());
     }
-    let named = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-    let configs = named.filter(|path| path.is_absolute());
-    let configs = configs.or_else(|| Some(std::env::home_dir()?.join(".config")))?;
+    let configs = base_directory("XDG_CONFIG_HOME", ".config")?;
     Some(configs.join("modelctl/certs.d")).filter(|path| path.is_dir())
 }
 
 /// Returns the user's own policy file, whether or not it is there.
 pub(super) fn policy_file() -> Option<PathBuf> {
-    let named = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-    let configs = named.filter(|path| path.is_absolute());
-    let configs = configs.or_else(|| Some(std::env::home_dir()?.join(".config")))?;
-    Some(configs.join("modelctl/policy.toml"))
+    Some(base_directory("XDG_CONFIG_HOME", ".config")?.join("modelctl/policy.toml"))
 }
 
 /// Returns the directory for what should outlive a restart, and is not to be copied elsewhere.
 pub(super) fn state_directory() -> Option<PathBuf> {
-    let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let states = named.filter(|path| path.is_absolute());
-    let states = states.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
-    Some(states.join("modelctl"))
+    Some(base_directory("XDG_STATE_HOME", ".local/state")?.join("modelctl"))
 }
 
 /// Returns what the system that started this job says of itself: by the closed list of variables

@@ -10,7 +10,7 @@ use modelctl::oms::{SIGNATURE_FILE, SIGNATURE_FILES};
 use modelctl::pack::Plan;
 use modelctl::policy::{Policy, Requirement};
 use modelctl::push::Gate;
-use modelctl::trust::{Authority, TrustRoot};
+use modelctl::trust::TrustRoot;
 
 use super::keys;
 
@@ -42,8 +42,7 @@ impl GateArgs {
             return Ok(None);
         }
         let keys = self.signed_by.iter().chain(own);
-        let authority = |key: &String| Ok(Authority::key(key, keys::public_key(key)?));
-        let authorities: Result<Vec<_>> = keys.map(authority).collect();
+        let authorities: Result<Vec<_>> = keys.map(keys::authority).collect();
         let trust = TrustRoot::new(authorities?).map_err(|error| {
             error.hint("name who must have signed the directory: `--signed-by publisher.pub`")
         })?;

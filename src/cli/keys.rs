@@ -13,6 +13,7 @@ use modelctl::sign::Signer;
 use modelctl::sign::certificate::CertificateSigner;
 use modelctl::sign::key::{KeySigner, Password, PrivateKey};
 use modelctl::sign::pkcs11::Uri;
+use modelctl::trust::Authority;
 
 use super::stores::read;
 use super::terminal::Terminal;
@@ -96,6 +97,11 @@ impl SignerArgs {
         chain.pop();
         Ok(Box::new(signer.with_intermediates(chain)))
     }
+}
+
+/// Returns the holder of the key that `key` names, under that name.
+pub(super) fn authority(key: &String) -> Result<Authority> {
+    Ok(Authority::key(key, public_key(key)?))
 }
 
 /// Reads the public key that `key` names.

@@ -14,7 +14,7 @@ use modelctl::verify::{Artifact, Verified};
 use serde::Serialize;
 use serde_json::json;
 
-use super::attest::attachment;
+use super::attachment::Attachment;
 use super::keys::SignerArgs;
 use super::parse;
 use super::policy::{Applied, Basis};
@@ -154,7 +154,7 @@ impl Summary {
             true => format!("verification summary attached before by {by}"),
             false => format!("verification summary attached by {by}"),
         };
-        let attached = attachment(VERIFICATION_SUMMARY, done, None);
+        let attached = Attachment::new(VERIFICATION_SUMMARY, done, None);
         Ok(report.with(&json!({ "summary": attached }))?.say(line))
     }
 }

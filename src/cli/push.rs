@@ -1,7 +1,6 @@
 //! `modelctl push`.
 
 use std::path::{Path, PathBuf};
-
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,7 +9,8 @@ use modelctl::blob::blocking;
 use modelctl::content::{ContentRules, Objection};
 use modelctl::digest_cache::DigestCache;
 use modelctl::error::{Error, Reason, Result};
-use modelctl::manifest::{Annotations, Descriptor};
+use modelctl::manifest::Annotations;
+use modelctl::model_signature;
 use modelctl::pack::{Memory, PackOptions, Plan};
 use modelctl::predicate::PredicateType;
 use modelctl::provenance::claim::Claim;
@@ -18,10 +18,11 @@ use modelctl::push::{PushOptions, push};
 use modelctl::reference::Reference;
 use modelctl::selection::Selection;
 use modelctl::sign::Signer;
-use modelctl::store::Store;
 use modelctl::verify::Artifact;
 use serde::Serialize;
+use serde_json::Map;
 
+use super::attachment::{Attachment, Target, annotation};
 use super::content::FormatArgs;
 use super::gate::{GateArgs, fresh};
 use super::report::{Failure, Report, count, size};
@@ -29,7 +30,7 @@ use super::signing::SigningArgs;
 use super::stores::{ConcurrencyArgs, RegistryArgs, Stores};
 use super::terminal::Terminal;
 use super::training::{Place, Training, TrainingArgs};
-use super::{attest, content, environment, parse, training};
+use super::{attest, content, environment, parse};
 
 /// Pack a model directory and push it, signed and attested if asked.
 ///
@@ -92,13 +93,6 @@ pub(super) struct PushArgs {
     concurrency: ConcurrencyArgs,
 }
 
-fn annotation(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("an annotation is `K=V`".to_owned()),
-    }
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Pushed {
@@ -109,18 +103,6 @@ struct Pushed {
     uploaded_bytes: u64,
     reused_bytes: u64,
     referrers: Vec<Attachment>,
-}
-
-/// A referrer that a command attached, in JSON.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Attachment {
-    pub(super) predicate_type: String,
-    pub(super) referrer: Descriptor,
-    pub(super) existed: bool,
-    /// The image at cosign's older tag, if that form was wanted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) legacy: Option<Descriptor>,
 }
 
 pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, Failure> {
@@ -138,6 +120,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     let mut options = options(&args, terminal)?;
     let stores = args.registry.stores(terminal)?;
     let training = args.training(&stores, &options, terminal).await?;
+    let name = model_signature::name(&args.directory)?;
     let plan = Plan::read(&args.directory, &options.pack).await?;
     options.gate = match required {
         Some(gate) => Some(gate),
@@ -167,12 +150,12 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
             is_legacy,
         };
         if args.sign {
-            let oms = !args.no_oms && can_list(to.signer, terminal);
-            let name = model_name(&args.directory);
-            referrers = to.sign(oms.then_some(name.as_str())).await?;
+            referrers.push(to.sign(Map::new()).await?);
+            if !args.no_oms && can_list(to.signer, terminal) {
+                referrers.push(to.sign_model(&name).await?);
+            }
         }
-        let attached = training::attach(&*store, &artifact, claims, to.signer, is_legacy).await?;
-        referrers.extend(attached);
+        referrers.extend(to.attest(claims).await?);
     }
     if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;
@@ -341,44 +324,4 @@ fn can_list(signer: &dyn Signer, terminal: &Terminal) -> bool {
         terminal.say("note: model signatures need an ECDSA key; none is attached");
     }
     can
-}
-
-/// Returns what the directory is called, wherever it is named from.
-fn model_name(directory: &Path) -> String {
-    let real = std::fs::canonicalize(directory);
-    let name = real.as_ref().ok().and_then(|path| path.file_name());
-    name.and_then(|name| name.to_str())
-        .unwrap_or("model")
-        .to_owned()
-}
-
-/// What was pushed, and who has something to say of it.
-struct Target<'a> {
-    store: &'a dyn Store,
-    artifact: &'a Artifact,
-    signer: &'a dyn Signer,
-    /// Whether in cosign's older form, too.
-    is_legacy: bool,
-}
-
-impl Target<'_> {
-    /// Signs the artifact and, if the model has a `name`, its files. The artifact comes first: a
-    /// model signature alone would make cosign overlook older kinds of signatures.
-    async fn sign(&self, name: Option<&str>) -> Result<Vec<Attachment>> {
-        use modelctl::attest::{sign, sign_legacy, sign_model};
-        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
-        let (now, plain) = (Timestamp::now(), serde_json::Map::new);
-        let done = sign(store, artifact, plain(), signer, now).await?;
-        let legacy = match self.is_legacy {
-            true => Some(sign_legacy(store, artifact, plain(), signer).await?),
-            false => None,
-        };
-        let signature = modelctl::statement::SIGNATURE;
-        let mut attached = vec![attest::attachment(signature, done, legacy)];
-        if let Some(name) = name {
-            let done = sign_model(store, artifact, name, signer, now).await?;
-            attached.push(attest::attachment(modelctl::oms::PREDICATE, done, None));
-        }
-        Ok(attached)
-    }
 }

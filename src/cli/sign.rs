@@ -3,18 +3,16 @@
 use std::path::Path;
 
 use clap::Args;
-use jiff::Timestamp;
-use modelctl::attest::{sign, sign_legacy, sign_model};
 use modelctl::error::{Error, Reason};
 use modelctl::reference::Reference;
 use modelctl::unpack::Existing;
 use modelctl::verify::Artifact;
-use modelctl::{model_signature, oms, statement};
+use modelctl::{model_signature, oms};
 use serde::Serialize;
+use serde_json::Map;
 
-use super::attest::attachment;
+use super::attachment::{Attachment, Target, annotation};
 use super::files::FilesArgs;
-use super::push::Attachment;
 use super::report::{Failure, Report};
 use super::signing::SigningArgs;
 use super::stores::RegistryArgs;
@@ -45,8 +43,8 @@ pub(super) struct SignArgs {
     #[arg(value_name = "REF|DIR")]
     target: String,
     /// Sign this with it, as `cosign sign -a` does (repeatable).
-    #[arg(long, short = 'a', value_name = "K=V")]
-    annotation: Vec<String>,
+    #[arg(long, short = 'a', value_name = "K=V", value_parser = annotation)]
+    annotation: Vec<(String, String)>,
     /// Attach a model signature (OMS) on the files of a REF too, as `push --sign` does.
     #[arg(long)]
     oms: bool,
@@ -81,13 +79,6 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
             .into());
     }
     let reference: Reference = args.target.parse()?;
-    let mut annotations = serde_json::Map::new();
-    for option in &args.annotation {
-        let Some((key, value)) = option.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(Error::new(Reason::Usage, format!("`-a {option}` is not K=V")).into());
-        };
-        annotations.insert(key.to_owned(), value.into());
-    }
     let is_legacy = args.signing.is_legacy();
     let signing = args.signing.prepare(&args.registry, terminal)?;
     let store = args
@@ -96,22 +87,21 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
         .write(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
     let by = signing.signer(terminal).await?;
-    let (signer, now) = (&*by.signer, Timestamp::now());
-    let done = sign(&*store, &artifact, annotations.clone(), signer, now).await?;
-    let legacy = match is_legacy {
-        true => Some(sign_legacy(&*store, &artifact, annotations, signer).await?),
-        false => None,
+    let to = Target {
+        store: &*store,
+        artifact: &artifact,
+        signer: &*by.signer,
+        is_legacy,
     };
-    let by = &by.name;
-    let summary = match done.existed {
-        true => format!("signed before by {by}"),
-        false => format!("signed by {by}"),
-    };
-    let mut referrers = vec![attachment(statement::SIGNATURE, done, legacy)];
+    let annotations = args.annotation.iter().cloned();
+    let annotations = annotations.map(|(key, value)| (key, value.into()));
+    let signed = to.sign(annotations.collect::<Map<_, _>>()).await?;
+    let before = if signed.existed { " before" } else { "" };
+    let summary = format!("signed{before} by {}", by.name);
+    let mut referrers = vec![signed];
     if args.oms {
         let name = reference.location().last_component().unwrap_or("model");
-        let done = sign_model(&*store, &artifact, name, signer, now).await?;
-        referrers.push(attachment(oms::PREDICATE, done, None));
+        referrers.push(to.sign_model(name).await?);
     }
     Ok(report(&artifact, referrers)?.say(summary))
 }

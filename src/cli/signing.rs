@@ -15,6 +15,7 @@ use modelctl::sign::{Signer, Witnessed};
 use modelctl::trust::sigstore::{Instance, SigstoreRoot};
 
 use super::identity::Source;
+use super::keyless::trusted_root;
 use super::keys::SignerArgs;
 use super::stores::{RegistryArgs, read};
 use super::terminal::Terminal;
@@ -124,15 +125,14 @@ impl SigningArgs {
     }
 
     fn root(&self, is_keyless: bool) -> Result<Option<Arc<SigstoreRoot>>> {
-        let root = match (&self.trusted_root, &self.signing_config) {
-            (Some(path), _) => {
-                let bytes = read(path, limits::TRUSTED_ROOT)?;
-                SigstoreRoot::from_json(&bytes, &path.display().to_string())?
+        match (&self.trusted_root, &self.signing_config) {
+            (Some(path), _) => trusted_root(path).map(Some),
+            (None, None) if is_keyless => {
+                let root = SigstoreRoot::embedded(Instance::PublicGood)?;
+                Ok(Some(Arc::new(root)))
             }
-            (None, None) if is_keyless => SigstoreRoot::embedded(Instance::PublicGood)?,
-            (None, _) => return Ok(None),
-        };
-        Ok(Some(Arc::new(root)))
+            (None, _) => Ok(None),
+        }
     }
 
     /// Says what will be public for ever, and asks whoever is there whether that is wanted.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
-use modelctl::attest::{attest_claim, attest_legacy};
 use modelctl::error::{Error, Reason, Result};
 use modelctl::limits;
 use modelctl::manifest::Descriptor;
@@ -15,12 +14,9 @@ use modelctl::provenance::collect::{self, Sources, Surroundings};
 use modelctl::provenance::ml_bom::{self, Described, Format};
 use modelctl::provenance::{Dependency, Facts, Run, run_file};
 use modelctl::reference::Location;
-use modelctl::sign::Signer;
 use modelctl::store::Store;
 use modelctl::verify::Artifact;
 
-use super::attest::attachment;
-use super::push::Attachment;
 use super::stores::{RegistryArgs, Stores, read};
 use super::terminal::Terminal;
 use super::{environment, parse};
@@ -246,28 +242,6 @@ async fn config(store: &dyn Store, descriptor: &Descriptor) -> Result<Option<Mod
         .into_bytes(limits::CONFIG)
         .await?;
     ModelConfig::parse(&bytes).map(Some)
-}
-
-/// Signs and attaches `claims`, one after the other; in cosign's older form, too, if it
-/// `is_legacy`.
-pub(super) async fn attach(
-    store: &dyn Store,
-    artifact: &Artifact,
-    claims: Vec<Claim>,
-    signer: &dyn Signer,
-    is_legacy: bool,
-) -> Result<Vec<Attachment>> {
-    let mut attached = Vec::new();
-    for claim in claims {
-        let predicate_type = claim.predicate_type.clone();
-        let done = attest_claim(store, artifact, claim, signer, Timestamp::now()).await?;
-        let legacy = match is_legacy {
-            true => Some(attest_legacy(store, artifact, &done).await?),
-            false => None,
-        };
-        attached.push(attachment(&predicate_type, done, legacy));
-    }
-    Ok(attached)
 }
 
 /// Writes a run file that explains every field.

@@ -50,11 +50,7 @@ impl SignersArgs {
         if self.is_empty() {
             return Err(TrustArgs::nobody());
         }
-        let keys: Result<Vec<_>> = self
-            .key
-            .iter()
-            .map(|key| Ok(Authority::key(key, keys::public_key(key)?)))
-            .collect();
+        let keys: Result<Vec<_>> = self.key.iter().map(keys::authority).collect();
         let certified = self.certified(terminal).await?;
         let root = TrustRoot::new(keys?.into_iter().chain(certified))?;
         Ok(match self.keyless.witnesses()? {

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::files::FilesArgs;
 use super::levels::{self, SummaryArgs};
-use super::policy::{Applied, Asked, Basis, PolicyArgs, Ruling};
+use super::policy::{Applied, Asked, Basis, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{MirrorArgs, RegistryArgs, Stores};
 use super::terminal::Terminal;
@@ -90,14 +90,8 @@ impl VerifyArgs {
             verify: true,
             pins: Pins::default(),
         };
-        match self
-            .policy
-            .ruling(&self.trust, asked, stores, terminal)
-            .await?
-        {
-            Ruling::Enforce(basis) | Ruling::Warn(basis) => Ok(basis),
-            Ruling::Unchecked(_) => Err(TrustArgs::nobody()),
-        }
+        let ruling = self.policy.ruling(&self.trust, asked, stores, terminal);
+        ruling.await?.basis()
     }
 }
 
@@ -124,12 +118,20 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
                 .into(),
         );
     }
-    let reference: Reference = args.target.parse()?;
+    verify_artifact(&args.target.parse()?, &args, terminal).await
+}
+
+/// Verifies what is attached to `reference`, and says so to others if that is wanted.
+async fn verify_artifact(
+    reference: &Reference,
+    args: &VerifyArgs,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
     let summary = args.summary.prepare(basis.applied.as_ref(), terminal)?;
     let store = stores.read(reference.location())?;
-    let artifact = Artifact::resolve(&*store, &reference).await?;
+    let artifact = Artifact::resolve(&*store, reference).await?;
     let verification = verify(&*store, artifact, &basis.trust, &basis.policy).await?;
     let pinned = verification.artifact().pinned();
     let slsa = levels::reached(&basis, verification.verdict());

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -187,12 +186,7 @@ impl Lane {
         if self.job.done.is_closed() {
             return Ok(0);
         }
-        let count = loop {
-            match self.job.file.read(&mut self.buffer) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => break read,
-            }
-        };
+        let count = self.buffer.read_from(&mut self.job.file);
         let count = count.map_err(|error| Error::io("read", &self.job.place, error))?;
         // More than there was: it grows, perhaps for ever.
         let left = self.left.checked_sub(count as u64);

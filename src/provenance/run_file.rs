@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Reason, Result};
+use crate::position::Position;
 use crate::provenance::run::{
     Accelerator, Base, BaseRole, BaseSource, Code, Data, DataRole, DataSource, Environment,
     Evaluation, ModelNotes, Outcome, Output, Pin, Run,
@@ -215,9 +216,8 @@ impl Reader<'_> {
     }
 
     fn wrong(&self, at: Range<usize>, why: &str) -> Error {
-        let before = self.text.get(..at.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let message = format!("`{}`, line {line}: {why}", self.path.display());
+        let position = Position::of(self.text, at.start);
+        let message = format!("`{}`, {position}: {why}", self.path.display());
         Error::new(Reason::RunFileInvalid, message)
             .hint("`modelctl attest --init` writes a run file that explains every field")
     }

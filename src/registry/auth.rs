@@ -34,9 +34,10 @@ impl fmt::Debug for Credential {
 /// Where credentials come from.
 #[async_trait]
 pub trait CredentialSource: Send + Sync {
-    /// Returns the credential for `host`, which is `HOST[:PORT]` as it stands in the reference;
-    /// `None` means that the user has none and goes there anonymously.
-    async fn credential(&self, host: &str) -> Result<Option<Credential>>;
+    /// Returns the credential for a `repository` of `host`, which is `HOST[:PORT]` as it stands in
+    /// the reference, or, without one, for all of the host; `None` means that the user has none and
+    /// goes there anonymously.
+    async fn credential(&self, host: &str, repository: Option<&str>) -> Result<Option<Credential>>;
 }
 
 /// No credentials for any registry.
@@ -45,7 +46,7 @@ pub struct Anonymous;
 
 #[async_trait]
 impl CredentialSource for Anonymous {
-    async fn credential(&self, _host: &str) -> Result<Option<Credential>> {
+    async fn credential(&self, _: &str, _: Option<&str>) -> Result<Option<Credential>> {
         Ok(None)
     }
 }
@@ -56,7 +57,7 @@ pub struct Fixed(pub Credential);
 
 #[async_trait]
 impl CredentialSource for Fixed {
-    async fn credential(&self, _host: &str) -> Result<Option<Credential>> {
+    async fn credential(&self, _: &str, _: Option<&str>) -> Result<Option<Credential>> {
         Ok(Some(self.0.clone()))
     }
 }

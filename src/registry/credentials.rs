@@ -35,7 +35,6 @@ pub struct DockerConfig {
     own: Option<Document>,
     fallbacks: Vec<Document>,
     search_path: Option<OsString>,
-    repository: Option<String>,
 }
 
 /// Where a credential was stored.
@@ -79,7 +78,6 @@ impl DockerConfig {
             own: config.map(Document::load).transpose()?,
             fallbacks: fallbacks.collect::<Result<_>>()?,
             search_path: None,
-            repository: None,
         })
     }
 
@@ -88,14 +86,6 @@ impl DockerConfig {
     #[must_use]
     pub fn with_search_path(mut self, search_path: OsString) -> Self {
         self.search_path = Some(search_path);
-        self
-    }
-
-    /// Also answers with entries that are for `repository` or a namespace above it, when asked as
-    /// a [`CredentialSource`].
-    #[must_use]
-    pub fn for_repository(mut self, repository: impl Into<String>) -> Self {
-        self.repository = Some(repository.into());
         self
     }
 
@@ -188,8 +178,8 @@ impl DockerConfig {
 
 #[async_trait]
 impl CredentialSource for DockerConfig {
-    async fn credential(&self, host: &str) -> Result<Option<Credential>> {
-        self.lookup(host, self.repository.as_deref()).await
+    async fn credential(&self, host: &str, repository: Option<&str>) -> Result<Option<Credential>> {
+        self.lookup(host, repository).await
     }
 }
 

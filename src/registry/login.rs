@@ -83,15 +83,26 @@ struct Passes {
 
 /// A pass that worked, or at least was given.
 struct Kept {
-    /// What it is good for; `None` is everything.
-    scope: Option<Scope>,
+    good_for: GoodFor,
     pass: Pass,
     expires: Option<Instant>,
 }
 
+/// What a pass is good for.
+enum GoodFor {
+    /// What its token allows.
+    Scope(Scope),
+    /// Everything in the repository that the credential was asked for: another may have another.
+    Repository(Option<String>),
+}
+
 impl Kept {
     fn serves(&self, scope: &Scope) -> bool {
-        self.is_fresh() && self.scope.as_ref().is_none_or(|own| own.covers(scope))
+        let is_good = match &self.good_for {
+            GoodFor::Scope(own) => own.covers(scope),
+            GoodFor::Repository(own) => own.as_deref() == scope.repository(),
+        };
+        is_good && self.is_fresh()
     }
 
     fn is_fresh(&self) -> bool {
@@ -147,7 +158,7 @@ impl Login {
                 return Err(self.never_satisfied());
             }
             (Some(bearer), _) => self.bearer(endpoint, scope, bearer).await?,
-            (None, Some(_)) => self.basic(shown).await?,
+            (None, Some(_)) => self.basic(scope, shown).await?,
             (None, None) => {
                 let message = format!("{} wants a proof of identity of no known kind", self.host);
                 return Err(Error::new(Reason::Unauthorised, message));
@@ -160,8 +171,10 @@ impl Login {
 
     /// Answers a Basic challenge. The password goes to the registry itself, over TLS or where the
     /// user chose plain http.
-    async fn basic(&self, shown: Option<&Pass>) -> Result<Kept> {
-        let authorization = match self.source.credential(&self.host).await? {
+    async fn basic(&self, scope: &Scope, shown: Option<&Pass>) -> Result<Kept> {
+        let repository = scope.repository();
+        let credential = self.source.credential(&self.host, repository);
+        let authorization = match credential.await? {
             Some(Credential::Basic { username, password }) => {
                 basic(&self.origin, &username, password.expose())?
             }
@@ -180,7 +193,7 @@ impl Login {
             return Err(self.log_in(Reason::Unauthorised, message));
         }
         Ok(Kept {
-            scope: None,
+            good_for: GoodFor::Repository(repository.map(str::to_owned)),
             pass,
             expires: None,
         })
@@ -195,7 +208,8 @@ impl Login {
     ) -> Result<Kept> {
         let realm = challenge.parameter("realm").unwrap_or_default();
         let realm = referral::realm(&self.origin, realm, &self.token_hosts)?;
-        let credential = self.source.credential(&self.host).await?;
+        let credential = self.source.credential(&self.host, scope.repository());
+        let credential = credential.await?;
         let (url, credential, standing) = match (realm, credential) {
             (Realm::Trusted(url), Some(credential)) => (url, Some(credential), Standing::Known),
             (Realm::Stranger(url), Some(_)) => {
@@ -214,7 +228,7 @@ impl Login {
         };
         let authorization = Authorization::new(&self.origin, &format!("Bearer {}", text.expose()))?;
         Ok(Kept {
-            scope: Some(scope.clone()),
+            good_for: GoodFor::Scope(scope.clone()),
             pass: Pass {
                 authorization,
                 standing,

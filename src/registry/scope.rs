@@ -36,6 +36,14 @@ impl Scope {
         }
     }
 
+    /// Returns the repository that is read or written; of two, the one that is written.
+    pub(super) fn repository(&self) -> Option<&str> {
+        match self {
+            Self::Login => None,
+            Self::Pull(name) | Self::Push(name) | Self::Mount { to: name, .. } => Some(name),
+        }
+    }
+
     /// Whether a token for this serves for `other` too.
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (self, other) {

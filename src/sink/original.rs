@@ -1,7 +1,6 @@
 //! A local file that is copied and hashed in one pass.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -67,12 +66,8 @@ impl Original {
     }
 
     fn read(&mut self, buffer: &mut Buffer) -> Result<usize> {
-        loop {
-            match self.file.read(buffer) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => return read.map_err(|error| Error::io("read", &self.place, error)),
-            }
-        }
+        let read = buffer.read_from(&mut self.file);
+        read.map_err(|error| Error::io("read", &self.place, error))
     }
 }
 
@@ -107,7 +102,7 @@ impl Copying {
 mod tests {
     use super::*;
     use std::cell::Cell;
-    use std::io::{Seek, Write};
+    use std::io::{Read, Seek, Write};
 
     fn original(content: &[u8]) -> Original {
         let mut file = tempfile::tempfile().unwrap();

@@ -81,7 +81,10 @@ fn a_question_that_is_interrupted_leaves_the_terminal_as_it_was() {
     }
 
     let mut answered = Asked::start(&at);
-    assert!(!answered.is_itself(), "a secret is not shown");
+    // The question is asked a moment before echoing ends; a secret that is never hidden hangs here.
+    while answered.is_itself() {
+        std::thread::yield_now();
+    }
     answered.terminal.write_all(b"\n").unwrap();
     assert_eq!(answered.code(), 0);
     assert!(answered.is_itself());

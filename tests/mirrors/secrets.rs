@@ -47,7 +47,7 @@ struct Asked(Arc<Mutex<Vec<String>>>);
 
 #[async_trait]
 impl CredentialSource for Asked {
-    async fn credential(&self, host: &str) -> Result<Option<Credential>> {
+    async fn credential(&self, host: &str, _: Option<&str>) -> Result<Option<Credential>> {
         self.0.lock().unwrap().push(host.to_owned());
         Ok(Some(password("mirrors-own")))
     }

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use modelctl::blob::InMemory;
-use modelctl::error::Reason;
+use modelctl::error::{Reason, Result};
 use modelctl::progress::Silent;
 use modelctl::reference::Location;
-use modelctl::registry::auth::{Credential, Fixed};
+use modelctl::registry::auth::{Credential, CredentialSource, Fixed};
 use modelctl::registry::{Client, Settings};
 use modelctl::secret::Secret;
 use modelctl::store::Store;
@@ -84,6 +87,52 @@ async fn a_password_is_shown_when_it_is_asked_for_and_not_before() {
         .map(|seen| seen.header("authorization").is_some())
         .collect();
     assert_eq!(shown, [false, true, true, true]);
+}
+
+/// Credentials of which each repository has its own.
+struct PerRepository;
+
+#[async_trait]
+impl CredentialSource for PerRepository {
+    async fn credential(&self, _: &str, repository: Option<&str>) -> Result<Option<Credential>> {
+        let credential = |name: &str| Credential::Basic {
+            username: name.to_owned(),
+            password: Secret::new(CANARY.to_owned()),
+        };
+        Ok(repository.map(credential))
+    }
+}
+
+#[tokio::test]
+async fn a_repository_is_shown_its_own_password_and_no_other() {
+    let registry = Registry::start(|seen, _| {
+        let is_known = seen.header("authorization").is_some();
+        (!is_known).then(|| challenge("Basic realm=\"r\""))
+    })
+    .await;
+    let client = Client::new(Settings {
+        credentials: Arc::new(PerRepository),
+        ..settings()
+    });
+    let client = client.unwrap();
+    let names = ["acme", "other", "acme"];
+    for name in names {
+        let location = Location::Registry {
+            host: registry.host(),
+            repository: name.to_owned(),
+        };
+        let store = client.repository(&location).unwrap();
+        store.tags().await.unwrap();
+    }
+    let shown = registry.seen().into_iter().filter_map(|seen| {
+        let repository = seen.path.split('/').nth(2)?.to_owned();
+        Some((repository, seen.header("authorization")?.to_owned()))
+    });
+    let expected = names.map(|name| {
+        let both = STANDARD.encode(format!("{name}:{CANARY}"));
+        (name.to_owned(), format!("Basic {both}"))
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]

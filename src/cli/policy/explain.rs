@@ -12,7 +12,7 @@ use super::super::report::{Failure, Report};
 use super::super::stores::{MirrorArgs, RegistryArgs};
 use super::super::terminal::{Terminal, printable};
 use super::super::trust::{TrustArgs, explain};
-use super::{Applied, Asked, PolicyArgs, Ruling};
+use super::{Applied, Asked, PolicyArgs};
 
 /// Show which policy covers an artifact, what it asks for, and what meets each requirement or why
 /// nothing does.
@@ -58,10 +58,7 @@ pub(super) async fn run(args: ExplainArgs, terminal: &Terminal) -> Result<Report
         .policy
         .ruling(&args.trust, asked, &stores, terminal)
         .await?;
-    let basis = match ruling {
-        Ruling::Enforce(basis) | Ruling::Warn(basis) => basis,
-        Ruling::Unchecked(_) => return Err(TrustArgs::nobody().into()),
-    };
+    let basis = ruling.basis()?;
     let store = stores.read(args.reference.location())?;
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let verification = verify(&*store, artifact, &basis.trust, &basis.policy).await?;

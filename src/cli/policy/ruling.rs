@@ -59,6 +59,16 @@ pub(in super::super) struct Asked<'a> {
     pub(in super::super) pins: Pins,
 }
 
+impl Ruling {
+    /// Returns by what to judge, whatever is done with the verdict.
+    pub(in super::super) fn basis(self) -> Result<Basis> {
+        match self {
+            Self::Enforce(basis) | Self::Warn(basis) => Ok(basis),
+            Self::Unchecked(_) => Err(TrustArgs::nobody()),
+        }
+    }
+}
+
 impl PolicyArgs {
     /// Returns by what an artifact is judged. Trust flags never loosen a policy file: both have to
     /// admit.

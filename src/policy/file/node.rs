@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Reason, Result};
+use crate::position::Position;
 
 /// The text of a policy file.
 pub(super) struct Source<'a> {
@@ -20,17 +21,8 @@ pub(super) struct Source<'a> {
 impl Source<'_> {
     /// Returns the error about what stands `at` a place in the file.
     pub(super) fn wrong(&self, at: Range<usize>, why: &str) -> Error {
-        let before = self.text.get(..at.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .count()
-            + 1;
-        let path = self.path.display();
-        let message = format!("`{path}`, line {line}, column {column}: {why}");
+        let position = Position::of(self.text, at.start);
+        let message = format!("`{}`, {position}: {why}", self.path.display());
         Error::new(Reason::PolicyInvalid, message)
             .hint("`modelctl policy check FILE` reads a policy without using it; docs/policy.md has all fields")
     }

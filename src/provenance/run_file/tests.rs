@@ -141,7 +141,7 @@ fn what_is_not_understood_is_named_with_its_line() {
         ),
     ] {
         let message = refusal(text);
-        let place = format!("`run.toml`, line {line}: ");
+        let place = format!("`run.toml`, line {line}, ");
         assert!(
             message.starts_with(&place) && message.contains(said),
             "{text}: {message}"

@@ -221,8 +221,9 @@ async fn the_most_specific_entry_wins_and_none_reaches_beyond_its_namespace() {
         let found = ask(&config, host, repository).await.unwrap();
         assert_eq!(found, expected, "{host} {repository:?}");
     }
-    let source: &dyn CredentialSource = &config.for_repository("acme/bert");
-    let found = source.credential("host.example").await.unwrap();
+    let source: &dyn CredentialSource = &config;
+    let found = source.credential("host.example", Some("acme/bert"));
+    let found = found.await.unwrap();
     assert!(matches!(found, Some(Credential::Basic { username, .. }) if username == "bert"));
 }
 

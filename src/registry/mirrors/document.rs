@@ -18,6 +18,7 @@ use super::hosts::{Address, Host, Hosts};
 use crate::directory::read_capped;
 use crate::error::{Error, Reason, Result};
 use crate::limits;
+use crate::position::Position;
 
 /// A key or a value, and where it stands.
 type Key<'a> = Spanned<DeString<'a>>;
@@ -153,9 +154,8 @@ impl Document<'_> {
 
     /// Returns the error about what stands `at` a place in the file.
     fn wrong(&self, at: Range<usize>, why: &str) -> Error {
-        let before = self.text.get(..at.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let message = format!("`{}`, line {line}: {why}", self.path.display());
+        let position = Position::of(self.text, at.start);
+        let message = format!("`{}`, {position}: {why}", self.path.display());
         Error::new(Reason::HostsFileInvalid, message)
     }
 }

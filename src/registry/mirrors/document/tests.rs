@@ -119,7 +119,7 @@ fn certificates_go_unchecked_only_where_nobody_can_be_in_between() {
 fn refused(text: &str, line: usize, why: &str) {
     let error = read_text(text).err().expect(text);
     assert_eq!(error.reason(), Reason::HostsFileInvalid, "{text}: {error}");
-    let place = format!("hosts.toml`, line {line}: ");
+    let place = format!("hosts.toml`, line {line}, ");
     assert!(error.message().contains(&place), "{text}: {error}");
     assert!(error.message().contains(why), "{text}: {error}");
 }

@@ -1,0 +1,97 @@
+//! Signed statements on their way to an artifact, as `push`, `sign` and `attest` attach them.
+
+use jiff::Timestamp;
+use modelctl::attest::{self, Attached};
+use modelctl::error::Result;
+use modelctl::manifest::Descriptor;
+use modelctl::oms;
+use modelctl::provenance::claim::Claim;
+use modelctl::sign::Signer;
+use modelctl::statement::SIGNATURE;
+use modelctl::store::Store;
+use modelctl::verify::Artifact;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// A referrer that a command attached, in JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Attachment {
+    pub(super) predicate_type: String,
+    pub(super) referrer: Descriptor,
+    pub(super) existed: bool,
+    /// The image at cosign's older tag, if that form was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) legacy: Option<Descriptor>,
+}
+
+impl Attachment {
+    pub(super) fn new(
+        predicate_type: &str,
+        attached: Attached,
+        legacy: Option<Descriptor>,
+    ) -> Self {
+        Self {
+            predicate_type: predicate_type.to_owned(),
+            referrer: attached.referrer,
+            existed: attached.existed,
+            legacy,
+        }
+    }
+}
+
+/// What is to be signed or attested, and by whom.
+pub(super) struct Target<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) artifact: &'a Artifact,
+    pub(super) signer: &'a dyn Signer,
+    /// Whether in cosign's older form, too.
+    pub(super) is_legacy: bool,
+}
+
+impl Target<'_> {
+    /// Signs the artifact; `annotations` are signed with it.
+    pub(super) async fn sign(&self, annotations: Map<String, Value>) -> Result<Attachment> {
+        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
+        let now = Timestamp::now();
+        let done = attest::sign(store, artifact, annotations.clone(), signer, now).await?;
+        let legacy = match self.is_legacy {
+            true => Some(attest::sign_legacy(store, artifact, annotations, signer).await?),
+            false => None,
+        };
+        Ok(Attachment::new(SIGNATURE, done, legacy))
+    }
+
+    /// Signs the list of the artifact's files, as a model called `name`. After [`Self::sign`]: a
+    /// model signature alone would make cosign overlook older kinds of signatures.
+    pub(super) async fn sign_model(&self, name: &str) -> Result<Attachment> {
+        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
+        let done = attest::sign_model(store, artifact, name, signer, Timestamp::now()).await?;
+        Ok(Attachment::new(oms::PREDICATE, done, None))
+    }
+
+    /// Attests `claims`, one after the other.
+    pub(super) async fn attest(&self, claims: Vec<Claim>) -> Result<Vec<Attachment>> {
+        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
+        let mut attached = Vec::new();
+        for claim in claims {
+            let predicate_type = claim.predicate_type.clone();
+            let now = Timestamp::now();
+            let done = attest::attest_claim(store, artifact, claim, signer, now).await?;
+            let legacy = match self.is_legacy {
+                true => Some(attest::attest_legacy(store, artifact, &done).await?),
+                false => None,
+            };
+            attached.push(Attachment::new(&predicate_type, done, legacy));
+        }
+        Ok(attached)
+    }
+}
+
+/// Reads an annotation of the form `K=V`.
+pub(super) fn annotation(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("an annotation is `K=V`".to_owned()),
+    }
+}
