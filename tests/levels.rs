@@ -249,7 +249,9 @@ fn a_policy_asks_for_a_level_of_everything_it_covers() {
         pulled.stderr
     );
     // Offline, by the same words.
-    at.run(&["verify", "./out", "--policy", "policy.toml"]).ok();
+    let offline = at.run(&["verify", "./out", "--policy", "policy.toml", "--json"]);
+    offline.ok();
+    assert_eq!(offline.json()["slsa"]["level"], 2);
     let three = BUILDERS.replace("level = 2", "level = 3");
     let text = std::fs::read_to_string(at.path("policy.toml")).unwrap();
     at.write("policy.toml", text.replace(BUILDERS, &three));
@@ -297,6 +299,32 @@ fn what_is_required_besides_a_policy_is_required_of_those_whom_it_trusts() {
     with_policy(&at, &required).refused(3, "untrusted-signer");
     attest(&at, LAYOUT, &provenance(HOSTED, TRAIN), "a");
     with_policy(&at, &required).ok();
+}
+
+#[test]
+fn inspecting_shows_the_level_that_a_policy_believes_in_and_demands_nothing() {
+    let at = workspace();
+    attest(&at, LAYOUT, &provenance(HOSTED, TRAIN), "me");
+    let inspect = |more: &[&str]| {
+        let inspect = ["inspect", LAYOUT, "--provenance", "--policy", "policy.toml"];
+        at.run(&[&inspect[..], more].concat())
+    };
+    // A key that is called like the policy's authority is not that authority.
+    std::fs::copy(at.path("me.pub"), at.path("ci")).unwrap();
+    for flags in [&["--json"][..], &["--json", "--key", "ci"]] {
+        let nothing = inspect(flags);
+        nothing.ok();
+        assert!(nothing.json().get("slsa").is_none(), "{nothing:?}");
+    }
+    attest(&at, LAYOUT, &provenance(HOSTED, TRAIN), "ci");
+    let shown = inspect(&[]);
+    let said = "SLSA Build L2 according to policy `policy.toml`";
+    assert!(shown.ok().contains(said), "{shown:?}");
+    assert_eq!(inspect(&["--json"]).json()["slsa"]["level"], 2);
+    at.write("policy.toml", HEAD);
+    inspect(&[]).refused(3, "no-policy");
+    at.run(&["inspect", LAYOUT, "--policy", "policy.toml"])
+        .refused(2, "usage");
 }
 
 const EMIT: [&str; 5] = [
@@ -391,8 +419,13 @@ fn a_summary_says_what_was_verified_and_a_policy_relies_on_it() {
     assert_eq!(inputs, counted);
     assert!(predicate.get("dependencyLevels").is_none());
     rely().ok();
-    // Another verifier's key says nothing for this one.
+    // A level implies those below it, and none above.
     let other = std::fs::read_to_string(at.path("relying.toml")).unwrap();
+    for (asked, code) in [("LEVEL_1", 0), ("LEVEL_3", 3)] {
+        at.write("relying.toml", other.replace("LEVEL_2", asked));
+        assert_eq!(rely().code, code, "{asked}");
+    }
+    // Another verifier's key says nothing for this one.
     at.write("relying.toml", other.replace("verifier.pub", "me.pub"));
     rely().refused(3, "untrusted-signer");
     // The same again within the day is nothing new.

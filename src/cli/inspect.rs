@@ -24,6 +24,7 @@ use super::terminal::{Terminal, printable};
 #[command(after_help = "Examples:
   modelctl inspect oci:./store:v1
   modelctl inspect oci:./store:v1 --provenance --key cosign.pub
+  modelctl inspect registry.example.com/acme/bert:v1 --provenance --policy policy.toml
   modelctl inspect registry.example.com/acme/bert:v1 --json | jq '.files[].path'")]
 pub(super) struct InspectArgs {
     /// What to show.

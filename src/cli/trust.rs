@@ -3,6 +3,7 @@
 mod identity;
 pub(super) mod pki;
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use clap::Args;
@@ -135,12 +136,15 @@ impl TrustArgs {
         Policy::new(self.requirements().chain(self.level()))
     }
 
-    /// Returns what a policy file's authorities are asked for, too: provenance of a level, which
-    /// the file knows the builders of; and where nobody else is named, each required attestation.
-    pub(super) fn additions(&self) -> Vec<Requirement> {
-        let required = self.require.iter().map(|required| required.0.clone());
-        let unnamed = required.filter(|_| self.is_empty());
-        unnamed.chain(self.level()).collect()
+    /// Returns what is asked for besides a policy file, which asks those who are called one of
+    /// `names`: provenance of a level, by anyone whom the file lists, too; and where no flag names
+    /// anybody, each required attestation.
+    pub(super) fn additions(&self, names: &BTreeSet<&str>) -> Result<Vec<Rule>> {
+        let required = self.require.iter().filter(|_| self.is_empty());
+        let asked =
+            |required: &Required| Rule::new(required.0.clone()).by(names.iter().copied(), 1);
+        let level = self.level().map(|level| Ok(Rule::new(level)));
+        required.map(asked).chain(level).collect()
     }
 
     fn level(&self) -> Option<Requirement> {

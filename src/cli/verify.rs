@@ -236,6 +236,8 @@ struct VerifiedDirectory<'a> {
     hashed_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a Applied>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slsa: Option<levels::Found>,
     #[serde(flatten)]
     verdict: &'a Verdict,
 }
@@ -254,7 +256,9 @@ async fn verify_directory(
     let location = installed.reference().location();
     let basis = args.basis(location, &stores, terminal).await?;
     let verdict = installed.judge(&basis.trust, &basis.policy);
-    let lines = explain(&verdict);
+    let slsa = levels::reached(&basis, &verdict);
+    let mut lines = explain(&verdict);
+    lines.extend(slsa.iter().flat_map(levels::Found::lines));
     let mut data = VerifiedDirectory {
         verified: false,
         directory,
@@ -264,6 +268,7 @@ async fn verify_directory(
         left_behind: 0,
         hashed_bytes: 0,
         policy: basis.applied.as_ref(),
+        slsa,
         verdict: &verdict,
     };
     if let Some(error) = modelctl::verify::refusal(&verdict, installed.reference()) {

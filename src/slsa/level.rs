@@ -22,6 +22,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// Every level, from the lowest.
+    pub const ALL: [Self; 4] = [Self::Zero, Self::One, Self::Two, Self::Three];
+
     /// What a verification summary says when no level was asked for
     /// ([SlsaResult](https://slsa.dev/spec/v1.2/verification_summary)).
     pub const UNEVALUATED: &'static str = "SLSA_BUILD_LEVEL_UNEVALUATED";

@@ -24,6 +24,11 @@ pub(in super::super) struct PolicyArgs {
 }
 
 impl PolicyArgs {
+    /// Whether a policy file is named.
+    pub(in super::super) fn is_given(&self) -> bool {
+        self.policy.is_some()
+    }
+
     /// Returns the policy file that counts, if there is one.
     pub(in super::super) fn file(&self) -> Result<Option<PolicyFile>> {
         Places {

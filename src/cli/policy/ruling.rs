@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use modelctl::digest::Digest;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::policy::file::{Mode, PolicyFile, ScopedPolicy, Uncovered};
-use modelctl::policy::{Circumstances, Pins, Policy};
+use modelctl::policy::{Circumstances, Pins, Policy, Requirement};
 use modelctl::reference::Location;
 use modelctl::slsa::Level;
 use modelctl::trust::TrustRoot;
@@ -108,6 +108,47 @@ impl PolicyArgs {
     }
 }
 
+impl PolicyArgs {
+    /// Returns what the named policy file believes of provenance of what is at `location`, and whom
+    /// it trusts for that: nothing is demanded by it.
+    pub(in super::super) async fn beliefs(
+        &self,
+        location: &Location,
+        terminal: &Terminal,
+    ) -> Result<Option<Basis>> {
+        let Some(file) = self.file()?.filter(|_| self.is_given()) else {
+            return Ok(None);
+        };
+        let Some(scoped) = file.covering(location) else {
+            let why = format!("no policy in `{}` covers `{location}`", file.path.display());
+            return Err(Error::new(Reason::NoPolicy, why).hint("add a policy with a scope for it"));
+        };
+        let mut names = scoped.authorities();
+        names.extend(file.builders.authorities_reaching(Level::One));
+        let provenance = Requirement::Provenance { level: Level::One };
+        let circumstances = Circumstances {
+            now: Some(Timestamp::now()),
+            ..Circumstances::default()
+        };
+        Ok(Some(Basis {
+            trust: roots::root(&file, &names, terminal).await?,
+            policy: Policy::new([provenance])?
+                .believing(file.builders.clone())
+                .under(circumstances),
+            applied: Some(applied(&file, scoped)),
+        }))
+    }
+}
+
+fn applied(file: &PolicyFile, scoped: &ScopedPolicy) -> Applied {
+    Applied {
+        file: file.path.display().to_string(),
+        digest: file.digest,
+        name: scoped.name.clone(),
+        mode: scoped.mode,
+    }
+}
+
 /// Returns what flags alone ask for.
 async fn flags(trust: &TrustArgs, pins: Pins, terminal: &Terminal) -> Result<Basis> {
     let circumstances = Circumstances {
@@ -132,14 +173,14 @@ async fn covered(
     terminal: &Terminal,
 ) -> Result<Basis> {
     let mut names = scoped.authorities();
+    let additions = flags.map(|flags| flags.additions(&names)).transpose()?;
     if flags.is_some_and(TrustArgs::asks_for_level) {
         names.extend(file.builders.authorities_reaching(Level::One));
     }
     let mut trust = roots::root(file, &names, terminal).await?;
     let mut policy = scoped.policy.clone();
-    let additions = flags.map(TrustArgs::additions).unwrap_or_default();
-    if !additions.is_empty() {
-        policy = policy.and(Policy::new(additions)?);
+    if let Some(additions) = additions.filter(|additions| !additions.is_empty()) {
+        policy = policy.and(Policy::of_rules(additions)?);
     }
     if let Some(flags) = flags.filter(|flags| !flags.is_empty()) {
         let own = flags.root(terminal).await?;
@@ -162,12 +203,7 @@ async fn covered(
     Ok(Basis {
         trust,
         policy: policy.under(circumstances),
-        applied: Some(Applied {
-            file: file.path.display().to_string(),
-            digest: file.digest,
-            name: scoped.name.clone(),
-            mode: scoped.mode,
-        }),
+        applied: Some(applied(file, scoped)),
     })
 }
 
