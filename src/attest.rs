@@ -33,8 +33,7 @@ pub struct Attached {
     pub bundle: Bundle,
 }
 
-/// Signs `artifact`; `annotations` are signed with it, as by `cosign sign -a`. So is the name that
-/// it was asked for by, unless they give another, so that the signature cannot be moved.
+/// Signs `artifact`, as [`Attacher::sign`] does.
 pub async fn sign(
     store: &dyn Store,
     artifact: &Artifact,
@@ -42,10 +41,8 @@ pub async fn sign(
     signer: &dyn Signer,
     now: Timestamp,
 ) -> Result<Attached> {
-    let mut names = name_annotations(artifact.reference());
-    names.extend(annotations);
-    let statement = Statement::signature(artifact.digest(), names);
-    attach_once(store, artifact, &statement, signer, now).await
+    let mut attacher = Attacher::open(store, artifact, signer).await?;
+    attacher.sign(annotations, now).await
 }
 
 /// Attests `predicate`, of the type `predicate_type`, about `artifact`. The predicate's shape is
@@ -63,82 +60,115 @@ pub async fn attest(
         predicate,
         files: Vec::new(),
     };
-    attest_claim(store, artifact, claim, signer, now).await
+    let mut attacher = Attacher::open(store, artifact, signer).await?;
+    attacher.attest(claim, now).await
 }
 
-/// Attests `claim` about `artifact` and the files that it names: each of those is a subject of its
-/// own, so that a tool that knows only the file finds the statement to be about it.
-pub async fn attest_claim(
-    store: &dyn Store,
-    artifact: &Artifact,
-    claim: Claim,
-    signer: &dyn Signer,
-    now: Timestamp,
-) -> Result<Attached> {
-    let name = artifact.reference().location().to_string();
-    let (predicate_type, predicate) = (claim.predicate_type, claim.predicate);
-    let mut statement = Statement::attestation(artifact.digest(), &name, predicate_type, predicate);
-    let subjects = claim.files.iter();
-    statement
-        .subject
-        .extend(subjects.map(|file| Subject::named(file.path.as_str(), &file.descriptor.digest)));
-    attach_once(store, artifact, &statement, signer, now).await
+/// One signer's statements about one artifact, each of which is attached once: doing a thing twice
+/// does not pile up referrers.
+pub struct Attacher<'a> {
+    store: &'a dyn Store,
+    artifact: &'a Artifact,
+    signer: &'a dyn Signer,
+    stated: Vec<Stated>,
 }
 
-/// Signs the list of the files of the model that `artifact` is, called `name`, as model signatures
-/// do: from the digests of its layers, without reading a file.
-pub async fn sign_model(
-    store: &dyn Store,
-    artifact: &Artifact,
-    name: &str,
-    signer: &dyn Signer,
-    now: Timestamp,
-) -> Result<Attached> {
-    let manifest = artifact.document().document().clone();
-    let files = model::files(&manifest.into_manifest("the artifact")?)?;
-    let statement = Contents::of_files(name, &files)?.to_statement();
-    attach_once(store, artifact, &statement, signer, now).await
+/// What the signer has stated already.
+struct Stated {
+    statement: Statement,
+    referrer: Descriptor,
+    bundle: Bundle,
 }
 
-/// Signs and attaches `statement`, unless this signer's same statement is attached already: doing
-/// a thing twice does not pile up referrers.
-async fn attach_once(
-    store: &dyn Store,
-    artifact: &Artifact,
-    statement: &Statement,
-    signer: &dyn Signer,
-    now: Timestamp,
-) -> Result<Attached> {
-    let same = |found: &Statement| says_the_same(found, statement);
-    attach_unless(store, artifact, statement, signer, &same, now).await
-}
-
-/// Signs and attaches `statement`, unless this signer's statement that is the `same` is attached
-/// already.
-pub(crate) async fn attach_unless(
-    store: &dyn Store,
-    artifact: &Artifact,
-    statement: &Statement,
-    signer: &dyn Signer,
-    same: &(dyn Fn(&Statement) -> bool + Sync),
-    now: Timestamp,
-) -> Result<Attached> {
-    let subject = artifact.document().descriptor();
-    if let Some((referrer, bundle)) = find(store, subject, signer, same).await? {
-        return Ok(Attached {
-            referrer,
-            existed: true,
-            bundle,
-        });
+impl<'a> Attacher<'a> {
+    /// Looks, once for all that is to be attached, at what `signer` has stated before.
+    pub async fn open(
+        store: &'a dyn Store,
+        artifact: &'a Artifact,
+        signer: &'a dyn Signer,
+    ) -> Result<Self> {
+        let stated = stated(store, artifact.document().descriptor(), signer).await?;
+        Ok(Self {
+            store,
+            artifact,
+            signer,
+            stated,
+        })
     }
-    let bundle = sign_statement(statement, signer).await?;
-    let referrer =
-        referrer::attach(store, subject, &bundle, &statement.predicate_type, now).await?;
-    Ok(Attached {
-        referrer,
-        existed: false,
-        bundle,
-    })
+
+    /// Signs the artifact; `annotations` are signed with it, as by `cosign sign -a`. So is the name
+    /// that it was asked for by, unless they give another, so that the signature cannot be moved.
+    pub async fn sign(
+        &mut self,
+        annotations: serde_json::Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Attached> {
+        let mut names = name_annotations(self.artifact.reference());
+        names.extend(annotations);
+        let statement = Statement::signature(self.artifact.digest(), names);
+        self.attach(statement, now).await
+    }
+
+    /// Signs the list of the files of the model that the artifact is, called `name`, as model
+    /// signatures do: from the digests of its layers, without reading a file.
+    pub async fn sign_model(&mut self, name: &str, now: Timestamp) -> Result<Attached> {
+        let manifest = self.artifact.document().document().clone();
+        let files = model::files(&manifest.into_manifest("the artifact")?)?;
+        let statement = Contents::of_files(name, &files)?.to_statement();
+        self.attach(statement, now).await
+    }
+
+    /// Attests `claim` about the artifact and the files that it names: each of those is a subject
+    /// of its own, so that a tool that knows only the file finds the statement to be about it.
+    pub async fn attest(&mut self, claim: Claim, now: Timestamp) -> Result<Attached> {
+        let (digest, name) = (self.artifact.digest(), self.artifact.reference().location());
+        let (predicate_type, predicate) = (claim.predicate_type, claim.predicate);
+        let name = name.to_string();
+        let mut statement = Statement::attestation(digest, &name, predicate_type, predicate);
+        let files = claim.files.iter();
+        let subjects =
+            files.map(|file| Subject::named(file.path.as_str(), &file.descriptor.digest));
+        statement.subject.extend(subjects);
+        self.attach(statement, now).await
+    }
+
+    /// Signs and attaches `statement`, unless the same is attached already.
+    async fn attach(&mut self, statement: Statement, now: Timestamp) -> Result<Attached> {
+        self.attach_unless(statement, says_the_same, now).await
+    }
+
+    /// Signs and attaches `statement`, unless one that is the `same` is attached already.
+    pub(crate) async fn attach_unless(
+        &mut self,
+        statement: Statement,
+        same: impl Fn(&Statement, &Statement) -> bool,
+        now: Timestamp,
+    ) -> Result<Attached> {
+        let mut stated = self.stated.iter();
+        if let Some(before) = stated.find(|one| same(&one.statement, &statement)) {
+            return Ok(Attached {
+                referrer: before.referrer.clone(),
+                existed: true,
+                bundle: before.bundle.clone(),
+            });
+        }
+        let bundle = sign_statement(&statement, self.signer).await?;
+        let (subject, kind) = (
+            self.artifact.document().descriptor(),
+            &statement.predicate_type,
+        );
+        let referrer = referrer::attach(self.store, subject, &bundle, kind, now).await?;
+        self.stated.push(Stated {
+            statement,
+            referrer: referrer.clone(),
+            bundle: bundle.clone(),
+        });
+        Ok(Attached {
+            referrer,
+            existed: false,
+            bundle,
+        })
+    }
 }
 
 /// Signs `artifact` in cosign's older form too, unless this signer did so before, and returns the
@@ -202,14 +232,14 @@ async fn find_legacy(
     Ok(None)
 }
 
-/// Finds the referrer by which `signer` already states what is the `same`.
-async fn find(
+/// Finds what `signer` states about `subject`.
+async fn stated(
     store: &dyn Store,
     subject: &Descriptor,
     signer: &dyn Signer,
-    same: &(dyn Fn(&Statement) -> bool + Sync),
-) -> Result<Option<(Descriptor, Bundle)>> {
+) -> Result<Vec<Stated>> {
     let trust = signer.trust()?;
+    let mut stated = Vec::new();
     for referrer in referrer::collect(store, subject).await? {
         let Content::Bundle(raw) = referrer.content() else {
             continue;
@@ -220,11 +250,15 @@ async fn find(
         let Ok(found) = trust.authenticate(&bundle) else {
             continue;
         };
-        if same(found.statement()) && signer.is_content_with(&bundle) {
-            return Ok(Some((referrer.document().descriptor().clone(), bundle)));
+        if signer.is_content_with(&bundle) {
+            stated.push(Stated {
+                statement: found.statement().clone(),
+                referrer: referrer.document().descriptor().clone(),
+                bundle,
+            });
         }
     }
-    Ok(None)
+    Ok(stated)
 }
 
 /// Whether two statements say the same about the same content; what the content is called, and the

@@ -11,6 +11,7 @@
 
 mod arrays;
 mod bytes;
+mod claims;
 mod contained;
 mod format;
 mod magic;
@@ -28,7 +29,7 @@ mod tests;
 use serde::Serialize;
 
 pub use self::format::{Danger, Format};
-pub use self::rules::{ContentRules, Gate, Limits, Objection};
+pub use self::rules::{ContentRules, ExecutableBit, Gate, Limits, Objection};
 pub use self::source::Bytes;
 use self::source::Source;
 use crate::error::{Error, Reason, Result};

@@ -291,9 +291,10 @@ reasons! {
     PathUnsafe = "path-unsafe" => Content,
     /// Two files would be one on some file system.
     PathCollision = "path-collision" => Content,
-    /// A file is a symlink out of the model, a device, a socket or a FIFO, or by its name a secret.
+    /// A file is a symlink out of the model, a device, a socket or a FIFO, by its name a secret, or
+    /// executable under a policy that denies that.
     FileKindUnsafe = "file-kind-unsafe" => Content,
-    /// A model has no file, or more or larger ones than can be carried.
+    /// A model has no file, or more or larger ones than can be carried, or than a policy allows.
     ModelUnsuitable = "model-unsuitable" => Content,
     /// A safetensors or GGUF header is malformed.
     HeaderInvalid = "header-invalid" => Content,

@@ -49,6 +49,8 @@ pub mod annotation {
     pub const MEDIATYPE_UNTESTED: &str = "org.cncf.model.file.mediatype.untested";
     /// A file's path before the format moved to the CNCF: read, never written.
     pub const LEGACY_FILEPATH: &str = "org.cnai.model.filepath";
+    /// A file's metadata before the format moved to the CNCF: read, never written.
+    pub const LEGACY_FILE_METADATA: &str = "org.cnai.model.file.metadata+json";
     /// oras's mark of a layer that is a packed directory.
     pub const ORAS_UNPACK: &str = "io.deis.oras.content.unpack";
 }

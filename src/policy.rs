@@ -9,6 +9,7 @@ mod binding;
 mod circumstances;
 mod conditions;
 pub mod constraint;
+mod contents;
 mod demand;
 pub mod file;
 mod glob;
@@ -27,6 +28,7 @@ pub use scope::Scope;
 pub use subject::Subject;
 pub use verdict::{Evidence, Finding, Objection, Refusal, Verdict};
 
+use crate::content::ContentRules;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::oms::{self, Coverage};
@@ -45,6 +47,7 @@ pub struct Policy {
     rules: Vec<Rule>,
     builders: Builders,
     downgrade: Downgrade,
+    content: Option<ContentRules>,
     circumstances: Circumstances,
 }
 
@@ -77,6 +80,7 @@ impl Policy {
             rules,
             builders: Builders::default(),
             downgrade: Downgrade::Allow,
+            content: None,
             circumstances: Circumstances::default(),
         })
     }
@@ -105,6 +109,14 @@ impl Policy {
         self
     }
 
+    /// Says what may be in the artifact. What its manifest says of its files is judged here; the
+    /// bytes are for whoever has them ([`Policy::content`]).
+    #[must_use]
+    pub fn containing(mut self, rules: ContentRules) -> Self {
+        self.content = Some(rules);
+        self
+    }
+
     /// Judges under these circumstances: what time it is, what was accepted before, what is revoked.
     #[must_use]
     pub fn under(mut self, circumstances: Circumstances) -> Self {
@@ -120,6 +132,10 @@ impl Policy {
         if other.downgrade == Downgrade::Deny {
             self.downgrade = Downgrade::Deny;
         }
+        self.content = match (self.content, other.content) {
+            (Some(own), Some(others)) => Some(own.and(&others)),
+            (own, others) => own.or(others),
+        };
         self
     }
 
@@ -133,6 +149,11 @@ impl Policy {
         self.downgrade
     }
 
+    /// Returns what may be in the artifact, if that is said.
+    pub fn content(&self) -> Option<&ContentRules> {
+        self.content.as_ref()
+    }
+
     /// Judges what is attached to an artifact.
     pub fn judge<'a>(&self, artifact: impl Into<Subject<'a>>, candidates: &[Candidate]) -> Verdict {
         let artifact = artifact.into();
@@ -140,9 +161,12 @@ impl Policy {
             .rules
             .iter()
             .map(|rule| self.judge_one(rule, &artifact, candidates));
+        let mut objections = self.circumstances.objections(&artifact, self.downgrade);
+        let content = self.content.iter();
+        objections.extend(content.flat_map(|rules| contents::objections(rules, &artifact)));
         Verdict {
             findings: findings.collect(),
-            objections: self.circumstances.objections(&artifact, self.downgrade),
+            objections,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Receipts: what a pulled directory says about itself, so that it can be verified again offline.
 //!
-//! `.modelctl/` in a pulled model holds the manifest's exact bytes, the bundles that counted, and
-//! `receipt.json`. All of it can be rewritten by whoever can write the files of the model, so
+//! `.modelctl/` in a pulled model holds the manifest's exact bytes, the bundles that were
+//! attached, and `receipt.json`: not only those that counted, as the next policy may ask for others. All of it can be rewritten by whoever can write the files of the model, so
 //! nothing in it is believed: the manifest must hash to the receipt's digest, each bundle to its
 //! own, and the bundles are judged again under today's keys ([`crate::installed`]).
 
@@ -84,6 +84,9 @@ pub struct Outcome {
     /// What counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<RecordedEvidence>,
+    /// The digests of the bundles that were attached and did not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_attached: Vec<Digest>,
 }
 
 /// A bundle that counted when the model was pulled.
@@ -189,7 +192,7 @@ impl Kept {
                 model_signature,
                 ..
             } => (bundles.clone(), model_signature.clone()),
-            Proof::Unchecked { .. } => (Vec::new(), None),
+            Proof::Unchecked { bundles, .. } => (bundles.clone(), None),
         };
         Ok(Self {
             receipt,
@@ -238,7 +241,7 @@ impl Kept {
         let receipt = Receipt::parse(&bytes).map_err(invalid)?;
         let reference = receipt.reference.parse().map_err(invalid)?;
         let document = read_manifest(root, &receipt.manifest).map_err(invalid)?;
-        let bundles = read_bundles(root, &receipt.verification.evidence).map_err(invalid)?;
+        let bundles = read_bundles(root, &receipt.verification.bundles()).map_err(invalid)?;
         Ok(Self {
             receipt,
             reference,
@@ -270,22 +273,29 @@ impl Receipt {
 
 impl Outcome {
     fn of(proof: &Proof) -> Result<Self> {
-        match proof {
-            Proof::Unchecked { why } => Ok(Self {
-                verified: false,
-                why: Some(why.clone()),
-                evidence: Vec::new(),
-            }),
-            Proof::Verdict { verdict, .. } => Ok(Self {
-                verified: true,
-                why: None,
-                evidence: verdict
-                    .evidence()
-                    .into_iter()
-                    .map(RecordedEvidence::of)
-                    .collect::<Result<_>>()?,
-            }),
-        }
+        let (why, evidence, bundles) = match proof {
+            Proof::Unchecked { why, bundles } => (Some(why.clone()), Vec::new(), bundles),
+            Proof::Verdict {
+                verdict, bundles, ..
+            } => (None, verdict.evidence(), bundles),
+        };
+        let kept: BTreeSet<_> = bundles.iter().map(RawBundle::digest).collect();
+        let counted: BTreeSet<_> = evidence.iter().map(|one| one.bundle).collect();
+        let evidence = evidence
+            .into_iter()
+            .filter(|one| kept.contains(&one.bundle));
+        Ok(Self {
+            verified: why.is_none(),
+            why,
+            evidence: evidence.map(RecordedEvidence::of).collect::<Result<_>>()?,
+            also_attached: kept.difference(&counted).copied().collect(),
+        })
+    }
+
+    /// Returns the digests of all bundles that were kept.
+    fn bundles(&self) -> BTreeSet<Digest> {
+        let counted = self.evidence.iter().map(|evidence| evidence.bundle);
+        counted.chain(self.also_attached.iter().copied()).collect()
     }
 }
 
@@ -344,8 +354,7 @@ fn read_manifest(root: &Directory, subject: &Subject) -> Result<RawDocument> {
     RawDocument::read(bytes.into(), &subject.media_type, expected, MANIFEST)
 }
 
-fn read_bundles(root: &Directory, evidence: &[RecordedEvidence]) -> Result<Vec<RawBundle>> {
-    let digests: BTreeSet<_> = evidence.iter().map(|evidence| evidence.bundle).collect();
+fn read_bundles(root: &Directory, digests: &BTreeSet<Digest>) -> Result<Vec<RawBundle>> {
     let damaged = |why: &str| Error::new(Reason::ReceiptInvalid, why);
     if digests.len() > limits::CANDIDATES {
         return Err(damaged("the receipt names too many bundles"));
@@ -353,10 +362,10 @@ fn read_bundles(root: &Directory, evidence: &[RecordedEvidence]) -> Result<Vec<R
     let mut left = limits::BUNDLES_TOTAL;
     let mut bundles = Vec::new();
     for digest in digests {
-        let bytes = root.read(bundle_path(&digest), limits::BUNDLE.min(left))?;
+        let bytes = root.read(bundle_path(digest), limits::BUNDLE.min(left))?;
         left = left.saturating_sub(bytes.len() as u64);
         let bundle = RawBundle::kept(bytes.into());
-        if bundle.digest() != digest {
+        if bundle.digest() != *digest {
             return Err(damaged("a bundle does not hash to its name"));
         }
         bundles.push(bundle);

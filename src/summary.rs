@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::attest::{Attached, attach_unless, says_the_same};
+use crate::attest::{Attached, Attacher, says_the_same};
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::policy::Verdict;
@@ -107,10 +107,11 @@ pub async fn attach(
     let name = artifact.reference().location().to_string();
     let statement =
         Statement::attestation(artifact.digest(), &name, VERIFICATION_SUMMARY, predicate);
-    let same = |found: &Statement| {
-        is_fresh(found, now) && says_the_same(&timeless(found), &timeless(&statement))
+    let same = |found: &Statement, new: &Statement| {
+        is_fresh(found, now) && says_the_same(&timeless(found), &timeless(new))
     };
-    attach_unless(store, artifact, &statement, signer, &same, now).await
+    let mut attacher = Attacher::open(store, artifact, signer).await?;
+    attacher.attach_unless(statement, same, now).await
 }
 
 /// Returns the name under which the artifact was asked for. The digest is the statement's subject.

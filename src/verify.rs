@@ -4,27 +4,32 @@
 //!
 //! 1. [`Artifact::resolve`] turns the tag into a digest, once;
 //! 2. the manifest of that digest is fetched, capped, hashed and read as one kind;
-//! 3. [`referrer::collect`] fetches everything attached to it, and where that is not enough
-//!    [`referrer::collect_tagged`] what cosign stored before version 3;
+//! 3. [`Collected::attached`] fetches everything attached to it, and where that is not enough
+//!    [`Collected::tagged`] what cosign stored before version 3;
 //! 4. [`TrustRoot::authenticate`] says who signed what, for each bundle;
 //! 5. [`Policy::judge`] says whether that is enough, for the whole set.
 //!
-//! Steps 4 and 5 are [`judge`], which needs no store, so a pulled directory is judged again offline
-//! by the same code. Only [`Verification::admit`] makes a [`Verified`] from a verdict, and only a
+//! Steps 4 and 5 ([`Verification::of`], [`judge`]) need no store, so a pulled directory is judged
+//! again offline by the same code. Only [`Verification::admit`] makes a [`Verified`] from a verdict, and only a
 //! [`Verified`] artifact can be unpacked.
 
+mod candidate;
+mod collected;
+mod refusal;
+
+pub use candidate::{check_subject, lists_unverified};
+pub use collected::{Collected, unverified_model_signatures};
+pub use refusal::refusal;
+
+pub(crate) use candidate::authenticate;
+
 use std::collections::BTreeSet;
-use std::fmt;
 
 use crate::digest::Digest;
-use crate::error::{Error, Reason, Result};
-use crate::manifest::Document;
-use crate::model::{self, ModelFile};
-use crate::oms::{self, Contents, Coverage};
-use crate::policy::{Candidate, Finding, Policy, Subject, Verdict};
+use crate::error::Result;
+use crate::policy::{Candidate, Policy, Subject, Verdict};
 use crate::reference::Reference;
-use crate::referrer::{self, Content, RawBundle};
-use crate::statement::Statement;
+use crate::referrer::RawBundle;
 use crate::store::{RawDocument, Store};
 use crate::trust::TrustRoot;
 
@@ -79,15 +84,20 @@ impl Artifact {
     pub fn digest(&self) -> &Digest {
         self.document.digest()
     }
+
+    /// Returns what a policy is to judge.
+    fn subject(&self) -> Subject<'_> {
+        subject(&self.document, Some(&self.reference))
+    }
 }
 
 /// What was found out about an artifact, whether it is enough or not.
 #[derive(Debug)]
 pub struct Verification {
     artifact: Artifact,
+    collected: Collected,
+    candidates: Vec<Candidate>,
     verdict: Verdict,
-    bundles: Vec<RawBundle>,
-    model_signature: Option<RawBundle>,
 }
 
 /// Verifies `artifact` by what is attached to it in `store`.
@@ -97,85 +107,15 @@ pub async fn verify(
     trust: &TrustRoot,
     policy: &Policy,
 ) -> Result<Verification> {
-    let referrers = referrer::collect(store, artifact.document().descriptor()).await?;
-    let files = files(artifact.document());
-    let mut candidates = Vec::new();
-    let mut bundles = Vec::new();
-    for referrer in referrers {
-        match referrer.content() {
-            Content::Bundle(raw) => {
-                candidates.push(candidate(raw, trust, files.as_deref()));
-                bundles.push(raw.clone());
-            }
-            Content::Unusable(error) => {
-                candidates.push(unusable(*referrer.document().digest(), error));
-            }
-            Content::Other => {}
-        }
-    }
-    // The first by digest: what a registry lists first must not show.
-    let listing = candidates
-        .iter()
-        .filter(|c| matches!(c.coverage, Some(Ok(_))));
-    let listing = listing.map(|candidate| candidate.bundle).min();
-    let model_signature = bundles.iter().find(|raw| Some(raw.digest()) == listing);
-    let model_signature = model_signature.cloned();
-    let judge = |candidates: &[Candidate]| {
-        let subject = subject(artifact.document(), Some(artifact.reference()));
-        policy.judge(subject, candidates)
-    };
-    let mut verdict = judge(&candidates);
+    let attached = Collected::attached(store, &artifact).await?;
+    let verification = Verification::of(artifact, attached, trust, policy);
     // More candidates never make a verdict worse, so that asking only now changes no decision: it
     // spares an artifact that is signed in today's form two requests.
-    if !verdict.admits() {
-        for tagged in referrer::collect_tagged(store, artifact.digest()).await? {
-            for (layer, found) in tagged.layers() {
-                match found {
-                    Ok(raw) => {
-                        candidates.push(candidate(raw, trust, files.as_deref()));
-                        bundles.push(raw.clone());
-                    }
-                    Err(error) => candidates.push(unusable(layer.digest, error)),
-                }
-            }
-        }
-        verdict = judge(&candidates);
+    if verification.verdict.admits() {
+        return Ok(verification);
     }
-    Ok(Verification {
-        model_signature,
-        artifact,
-        verdict,
-        bundles,
-    })
-}
-
-/// Returns the attached model signatures that list exactly the files of `artifact`, whoever made
-/// them: nobody says that they can be trusted.
-pub async fn unverified_model_signatures(
-    store: &dyn Store,
-    artifact: &Artifact,
-) -> Result<Vec<RawBundle>> {
-    let Some(files) = files(artifact.document()) else {
-        return Ok(Vec::new());
-    };
-    let mut found = Vec::new();
-    for referrer in referrer::collect(store, artifact.document().descriptor()).await? {
-        if let Content::Bundle(raw) = referrer.content()
-            && lists_unverified(raw, &files).is_ok()
-            && !found.contains(raw)
-        {
-            found.push(raw.clone());
-        }
-    }
-    Ok(found)
-}
-
-/// Compares what a bundle claims to be a model signature of, without authenticating it, with
-/// `files`.
-pub fn lists_unverified(raw: &RawBundle, files: &[ModelFile]) -> Result<()> {
-    let bundle = raw.bundle()?;
-    let statement = Statement::parse(bundle.envelope()?.unverified_payload())?;
-    Contents::read(&statement)?.compare(files).map(drop)
+    let tagged = Collected::tagged(store, &verification.artifact).await?;
+    Ok(verification.with(tagged, trust, policy))
 }
 
 /// Judges the artifact whose manifest is `artifact`, asked for as `reference` if it has a name, by
@@ -187,11 +127,7 @@ pub fn judge(
     trust: &TrustRoot,
     policy: &Policy,
 ) -> Verdict {
-    let files = files(artifact);
-    let candidates = bundles.iter();
-    let candidates: Vec<_> = candidates
-        .map(|raw| candidate(raw, trust, files.as_deref()))
-        .collect();
+    let candidates = candidate::all(bundles, artifact, trust);
     policy.judge(subject(artifact, reference), &candidates)
 }
 
@@ -200,82 +136,33 @@ fn subject<'a>(document: &'a RawDocument, reference: Option<&'a Reference>) -> S
     Subject::new(document.digest(), document.document(), reference)
 }
 
-/// Returns the files of the model that an artifact is; nothing if it is none.
-fn files(artifact: &RawDocument) -> Option<Vec<ModelFile>> {
-    match artifact.document() {
-        Document::Manifest(manifest) => model::files(manifest).ok(),
-        Document::Index(_) => None,
-    }
-}
-
-/// Authenticates one bundle, and compares the files that it lists with the artifact's.
-fn candidate(raw: &RawBundle, trust: &TrustRoot, files: Option<&[ModelFile]>) -> Candidate {
-    let mut candidate = authenticate(raw, trust);
-    if let (Ok(authenticated), Some(files)) = (&candidate.outcome, files) {
-        let statement = authenticated.statement();
-        if oms::is_model_signature(&statement.predicate_type) {
-            candidate.coverage = Some(compare(statement, files));
+impl Verification {
+    /// Judges `artifact` by what was `collected`, and nothing else.
+    pub fn of(
+        artifact: Artifact,
+        collected: Collected,
+        trust: &TrustRoot,
+        policy: &Policy,
+    ) -> Self {
+        let candidates = collected.candidates(artifact.document(), trust);
+        let verdict = policy.judge(artifact.subject(), &candidates);
+        Self {
+            artifact,
+            collected,
+            candidates,
+            verdict,
         }
     }
-    candidate
-}
 
-/// Refuses a statement that is about another artifact than `artifact`: a model signature that is
-/// not on exactly its files, any other that does not name its digest.
-pub fn check_subject(statement: &Statement, artifact: &RawDocument) -> Result<()> {
-    if oms::is_model_signature(&statement.predicate_type) {
-        let files = files(artifact).unwrap_or_default();
-        return compare(statement, &files).map(drop);
+    /// Judges again, by `more` besides what was judged before.
+    fn with(mut self, more: Collected, trust: &TrustRoot, policy: &Policy) -> Self {
+        let candidates = more.candidates(self.artifact.document(), trust);
+        self.candidates.extend(candidates);
+        self.collected.extend(more);
+        self.verdict = policy.judge(self.artifact.subject(), &self.candidates);
+        self
     }
-    match statement.is_about(artifact.digest()) {
-        true => Ok(()),
-        false => Err(Error::new(
-            Reason::SubjectMismatch,
-            "it is signed, but about another artifact",
-        )),
-    }
-}
 
-/// Compares a model signature with the files of an artifact, of which it covers only those.
-fn compare(statement: &Statement, files: &[ModelFile]) -> Result<Coverage> {
-    let coverage = Contents::read(statement)?.compare(files)?;
-    let rest = ["the manifest's annotations", "its config"].map(str::to_owned);
-    Ok(Coverage::new(
-        rest.into_iter()
-            .chain(coverage.not_covered().iter().cloned())
-            .collect(),
-    ))
-}
-
-/// Authenticates one bundle, whatever it is about.
-pub(crate) fn authenticate(raw: &RawBundle, trust: &TrustRoot) -> Candidate {
-    match raw.evidence() {
-        Err(error) => Candidate {
-            bundle: raw.digest(),
-            claims: None,
-            outcome: Err(error),
-            coverage: None,
-        },
-        Ok(evidence) => Candidate {
-            bundle: raw.digest(),
-            claims: evidence.claimed_predicate_type(),
-            outcome: evidence.authenticate(trust),
-            coverage: None,
-        },
-    }
-}
-
-/// Returns what could not be read: it stands for no bundle, and says why.
-fn unusable(digest: Digest, error: &Error) -> Candidate {
-    Candidate {
-        bundle: digest,
-        claims: None,
-        outcome: Err(Error::new(Reason::BundleInvalid, error.to_string())),
-        coverage: None,
-    }
-}
-
-impl Verification {
     /// Returns what the policy says.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
@@ -286,20 +173,40 @@ impl Verification {
         &self.artifact
     }
 
+    /// Returns what was judged.
+    pub fn collected(&self) -> &Collected {
+        &self.collected
+    }
+
     /// Returns the proof that the artifact may be used, or why it may not.
     pub fn admit(self) -> Result<Verified<Artifact>> {
-        match refusal(&self.verdict, &self.artifact.reference) {
-            Some(refusal) => Err(refusal),
-            None => {
-                let (verdict, bundles) = (self.verdict, self.bundles);
-                Ok(admitted(
-                    self.artifact,
-                    verdict,
-                    &bundles,
-                    self.model_signature,
-                ))
-            }
+        if let Some(refusal) = refusal(&self.verdict, &self.artifact.reference) {
+            return Err(refusal);
         }
+        let model_signature = self.model_signature();
+        let bundles = self.collected.bundles();
+        Ok(admitted(
+            self.artifact,
+            self.verdict,
+            bundles,
+            model_signature,
+        ))
+    }
+
+    /// Returns the model signature by someone trusted that lists exactly the artifact's files: the
+    /// first by digest, as what a registry lists first must not show.
+    fn model_signature(&self) -> Option<RawBundle> {
+        let covers = |candidate: &&Candidate| matches!(candidate.coverage, Some(Ok(_)));
+        let listing = self.candidates.iter().filter(covers);
+        let mut digests: Vec<_> = listing.map(|candidate| candidate.bundle).collect();
+        digests.sort_unstable();
+        let bundles = || self.collected.bundles().iter();
+        // Other tools are to read it, which a layer at one of cosign's tags is not made for.
+        let mut found = digests
+            .into_iter()
+            .filter_map(|digest| bundles().find(|raw| raw.digest() == digest))
+            .filter(|raw| raw.bundle().is_ok());
+        found.next().cloned()
     }
 }
 
@@ -310,108 +217,13 @@ pub(crate) fn admitted<T>(
     bundles: &[RawBundle],
     model_signature: Option<RawBundle>,
 ) -> Verified<T> {
-    let evidence = verdict.evidence();
-    let counts = |raw: &&RawBundle| evidence.iter().any(|e| e.bundle == raw.digest());
-    let bundles = bundles.iter().filter(counts).cloned().collect();
+    let bundles = collected::kept(bundles, &verdict);
     let proof = Proof::Verdict {
         verdict,
         bundles,
         model_signature,
     };
     Verified { value, proof }
-}
-
-/// Says in one error why `verdict` does not admit `what`; nothing if it does.
-pub fn refusal(verdict: &Verdict, what: impl fmt::Display) -> Option<Error> {
-    if verdict.admits() {
-        return None;
-    }
-    if let Some(objection) = verdict.objections.first() {
-        let message = format!("`{what}` may not be used: {}", objection.message);
-        return Some(Error::new(objection.reason, message).hint(advice(objection.reason, &what)));
-    }
-    let Some((finding, reason)) = verdict.first_unmet() else {
-        return Some(Error::new(Reason::SignatureMissing, "nothing was required"));
-    };
-    let message = format!(
-        "`{what}` has {}: {}",
-        lack(finding),
-        detail(finding, reason)
-    );
-    let hint = finding.way_out().unwrap_or_else(|| advice(reason, &what));
-    Some(Error::new(reason, message).hint(hint))
-}
-
-/// Says what an unmet requirement lacks.
-fn lack(finding: &Finding) -> String {
-    let requirement = &finding.requirement;
-    match (finding.signers, finding.threshold) {
-        (0, 1) => format!("no trusted {requirement}"),
-        (found, wanted) => format!("{found} of {wanted} trusted signers of a {requirement}"),
-    }
-}
-
-/// Says what came nearest to meeting a requirement.
-fn detail(finding: &Finding, reason: Reason) -> String {
-    let mut refused = finding.refused.iter();
-    if let Some(near) = refused.find(|refusal| refusal.reason == reason) {
-        return near.message.clone();
-    }
-    if reason == Reason::TooFewSigners {
-        let signed: BTreeSet<_> = finding
-            .met_by
-            .iter()
-            .map(|e| e.signer.authority())
-            .collect();
-        let signed: Vec<_> = signed.into_iter().collect();
-        let asked = finding.authorities.join(", ");
-        return format!("{} signed, of {asked}", signed.join(", "));
-    }
-    match finding.refused.is_empty() {
-        true => "nothing is attached to it".to_owned(),
-        false => "what is attached to it states other things".to_owned(),
-    }
-}
-
-/// Returns what to do about a refusal.
-fn advice(reason: Reason, what: &dyn fmt::Display) -> String {
-    let text = match reason {
-        Reason::SignatureMissing => {
-            return format!("have its publisher sign it: `modelctl sign {what} --key …`");
-        }
-        Reason::AttestationMissing => {
-            return format!("see what is attached: `modelctl tree {what}`");
-        }
-        Reason::TooFewSigners | Reason::ConstraintUnmet => {
-            return format!("see each requirement: `modelctl policy explain {what}`");
-        }
-        Reason::UntrustedSigner => {
-            "check that `--key` or `--ca-roots` is the publisher's; `modelctl tree` shows who signed"
-        }
-        Reason::CertificateExpired => {
-            "have it signed anew; a timestamp in it proves an earlier time, under \
-             `--timestamp-certificate-chain`"
-        }
-        Reason::RevocationUnknown => {
-            "name the newest list of each authority below the root: `--crl FILE`"
-        }
-        Reason::IdentityMismatch | Reason::IssuerMismatch | Reason::ClaimMismatch => {
-            "check that this is whom you trust; if so, name the identity and issuer as they are"
-        }
-        Reason::NameMismatch => {
-            "it may have been moved there; if that is meant (a mirror), say so in the policy's \
-             `remap`, or have it signed there"
-        }
-        Reason::SignatureTooYoung => "wait; the policy's `min_signature_age` says how long",
-        Reason::SignatureTooOld | Reason::OutsideValidity => "have it signed anew",
-        Reason::TimeUnproven => "have it signed with a transparency log or a timestamp authority",
-        Reason::Downgrade => {
-            "if the older one is meant, pull it by its digest, or into another directory"
-        }
-        Reason::RevocationsUnavailable => "get the newest list from whoever publishes it",
-        _ => "do not use it; ask its publisher, and whoever runs the registry",
-    };
-    text.to_owned()
 }
 
 /// A value that a policy admitted, or that someone chose to use without one.
@@ -434,7 +246,8 @@ pub enum Proof {
     Verdict {
         /// What the policy said.
         verdict: Verdict,
-        /// The bundles that counted, to be kept with the artifact.
+        /// What is attached, to be kept with the artifact: first what counted, then what another
+        /// policy may ask for.
         bundles: Vec<RawBundle>,
         /// A model signature by someone trusted that lists exactly its files, whether or not one
         /// was asked for.
@@ -444,6 +257,8 @@ pub enum Proof {
     Unchecked {
         /// Why not.
         why: String,
+        /// What is attached, if anybody looked.
+        bundles: Vec<RawBundle>,
     },
 }
 
@@ -452,8 +267,20 @@ impl<T> Verified<T> {
     pub fn unchecked(value: T, why: impl Into<String>) -> Self {
         Self {
             value,
-            proof: Proof::Unchecked { why: why.into() },
+            proof: Proof::Unchecked {
+                why: why.into(),
+                bundles: Vec::new(),
+            },
         }
+    }
+
+    /// Keeps what was `collected` with a value that nobody verified: someone else may trust it.
+    #[must_use]
+    pub fn keeping(mut self, collected: &Collected) -> Self {
+        if let Proof::Unchecked { bundles, .. } = &mut self.proof {
+            *bundles = collected::bounded(collected.bundles(), &BTreeSet::new());
+        }
+        self
     }
 
     /// Returns the value.

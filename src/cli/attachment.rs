@@ -1,7 +1,7 @@
 //! Signed statements on their way to an artifact, as `push`, `sign` and `attest` attach them.
 
 use jiff::Timestamp;
-use modelctl::attest::{self, Attached};
+use modelctl::attest::{Attached, Attacher, attest_legacy, sign_legacy};
 use modelctl::error::Result;
 use modelctl::manifest::Descriptor;
 use modelctl::oms;
@@ -49,14 +49,27 @@ pub(super) struct Target<'a> {
     pub(super) is_legacy: bool,
 }
 
-impl Target<'_> {
+/// A target that was looked at.
+pub(super) struct Attaching<'a> {
+    to: Target<'a>,
+    attacher: Attacher<'a>,
+}
+
+impl<'a> Target<'a> {
+    /// Looks at what is attached already.
+    pub(super) async fn open(self) -> Result<Attaching<'a>> {
+        let attacher = Attacher::open(self.store, self.artifact, self.signer).await?;
+        Ok(Attaching { to: self, attacher })
+    }
+}
+
+impl Attaching<'_> {
     /// Signs the artifact; `annotations` are signed with it.
-    pub(super) async fn sign(&self, annotations: Map<String, Value>) -> Result<Attachment> {
-        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
-        let now = Timestamp::now();
-        let done = attest::sign(store, artifact, annotations.clone(), signer, now).await?;
-        let legacy = match self.is_legacy {
-            true => Some(attest::sign_legacy(store, artifact, annotations, signer).await?),
+    pub(super) async fn sign(&mut self, annotations: Map<String, Value>) -> Result<Attachment> {
+        let done = self.attacher.sign(annotations.clone(), Timestamp::now());
+        let (done, to) = (done.await?, &self.to);
+        let legacy = match to.is_legacy {
+            true => Some(sign_legacy(to.store, to.artifact, annotations, to.signer).await?),
             false => None,
         };
         Ok(Attachment::new(SIGNATURE, done, legacy))
@@ -64,22 +77,19 @@ impl Target<'_> {
 
     /// Signs the list of the artifact's files, as a model called `name`. After [`Self::sign`]: a
     /// model signature alone would make cosign overlook older kinds of signatures.
-    pub(super) async fn sign_model(&self, name: &str) -> Result<Attachment> {
-        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
-        let done = attest::sign_model(store, artifact, name, signer, Timestamp::now()).await?;
+    pub(super) async fn sign_model(&mut self, name: &str) -> Result<Attachment> {
+        let done = self.attacher.sign_model(name, Timestamp::now()).await?;
         Ok(Attachment::new(oms::PREDICATE, done, None))
     }
 
     /// Attests `claims`, one after the other.
-    pub(super) async fn attest(&self, claims: Vec<Claim>) -> Result<Vec<Attachment>> {
-        let (store, artifact, signer) = (self.store, self.artifact, self.signer);
+    pub(super) async fn attest(&mut self, claims: Vec<Claim>) -> Result<Vec<Attachment>> {
         let mut attached = Vec::new();
         for claim in claims {
             let predicate_type = claim.predicate_type.clone();
-            let now = Timestamp::now();
-            let done = attest::attest_claim(store, artifact, claim, signer, now).await?;
-            let legacy = match self.is_legacy {
-                true => Some(attest::attest_legacy(store, artifact, &done).await?),
+            let done = self.attacher.attest(claim, Timestamp::now()).await?;
+            let legacy = match self.to.is_legacy {
+                true => Some(attest_legacy(self.to.store, self.to.artifact, &done).await?),
                 false => None,
             };
             attached.push(Attachment::new(&predicate_type, done, legacy));

@@ -92,7 +92,7 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
         signer: &*by.signer,
         is_legacy,
     };
-    let done = to.attest(claims).await?;
+    let done = to.open().await?.attest(claims).await?;
     let lines: Vec<_> = done.iter().map(|one| summary(one, &by.name)).collect();
     let report = sign::report(&artifact, done)?;
     Ok(lines.into_iter().fold(report, Report::say))

@@ -15,7 +15,7 @@ use modelctl::selection::Selection;
 use modelctl::sink::Io;
 use modelctl::store::Store;
 use modelctl::unpack::{Existing, PullOptions, pull};
-use modelctl::verify::{Artifact, Proof, Verified, unverified_model_signatures, verify};
+use modelctl::verify::{Artifact, Proof, Verified, refusal, unverified_model_signatures, verify};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -154,7 +154,9 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         pins: pins(&args, &directory),
     };
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
-    let (artifact, applied) = admit(&*store, &args.reference, ruling.await?, terminal).await?;
+    let ruling = ruling.await?;
+    let content = args.content.gate(&ruling)?;
+    let (artifact, applied) = admit(&*store, &args.reference, ruling, terminal).await?;
     let signature = model_signature(&*store, &artifact, &args).await?;
     let options = PullOptions {
         selection: Selection {
@@ -172,7 +174,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         retry: Retry::default(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Timestamp::now(),
-        content: args.content.gate(),
+        content,
     };
     let pulled = pull(
         &*store,
@@ -193,7 +195,9 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
             None,
             serde_json::to_value(verdict).unwrap_or_default(),
         ),
-        Proof::Unchecked { why } => (false, Some(why.clone()), Value::Object(Default::default())),
+        Proof::Unchecked { why, .. } => {
+            (false, Some(why.clone()), Value::Object(Default::default()))
+        }
     };
     let summary = format!(
         "pulled {}, {} ({} fetched, {} from the cache){}",
@@ -323,12 +327,13 @@ async fn admit(
         lines.iter().for_each(|line| terminal.say(&printable(line)));
         return Ok((artifact, basis.applied));
     }
-    let artifact = verification.artifact().clone();
     lines.iter().for_each(|line| terminal.say(&printable(line)));
-    let why = match verification.admit() {
-        Ok(_) => "the policy only warns, and would have admitted it".to_owned(),
-        Err(error) => format!("the policy only warns: {error}"),
+    let why = match refusal(verification.verdict(), reference) {
+        None => "the policy only warns, and would have admitted it".to_owned(),
+        Some(error) => format!("the policy only warns: {error}"),
     };
     terminal.say(&printable(&format!("UNVERIFIED: {why}")));
-    Ok((Verified::unchecked(artifact, why), basis.applied))
+    let artifact = Verified::unchecked(verification.artifact().clone(), why);
+    let artifact = artifact.keeping(verification.collected());
+    Ok((artifact, basis.applied))
 }

@@ -149,9 +149,10 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
             signer: &*by.signer,
             is_legacy,
         };
+        let mut to = to.open().await?;
         if args.sign {
             referrers.push(to.sign(Map::new()).await?);
-            if !args.no_oms && can_list(to.signer, terminal) {
+            if !args.no_oms && can_list(&*by.signer, terminal) {
                 referrers.push(to.sign_model(&name).await?);
             }
         }

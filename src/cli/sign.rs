@@ -95,6 +95,7 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
     };
     let annotations = args.annotation.iter().cloned();
     let annotations = annotations.map(|(key, value)| (key, value.into()));
+    let mut to = to.open().await?;
     let signed = to.sign(annotations.collect::<Map<_, _>>()).await?;
     let before = if signed.existed { " before" } else { "" };
     let summary = format!("signed{before} by {}", by.name);

@@ -9,13 +9,17 @@ use crate::error::{Error, Reason, Result};
 use crate::path::SafePath;
 
 /// How large a model may be; nothing set is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Limits {
     /// Files in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
     /// Bytes of one file.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub file_bytes: Option<u64>,
     /// Bytes in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub total_bytes: Option<u64>,
 }
 
@@ -26,12 +30,36 @@ impl Limits {
         file_bytes: None,
         total_bytes: None,
     };
+
+    /// Returns the lower of each limit.
+    fn and(self, other: Self) -> Self {
+        let lower = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+        Self {
+            files: lower(self.files, other.files),
+            file_bytes: lower(self.file_bytes, other.file_bytes),
+            total_bytes: lower(self.total_bytes, other.total_bytes),
+        }
+    }
+}
+
+/// Whether a model's manifest may say that a file is to be executable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ExecutableBit {
+    /// It may; no file is made executable here all the same.
+    Allow,
+    /// It may not.
+    Deny,
 }
 
 /// What may be in a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ContentRules {
+    #[serde(rename = "formats")]
     allowed: BTreeSet<Format>,
+    /// Whether a file may be meant to be executable.
+    pub executable_bit: ExecutableBit,
     /// How large it may be.
     pub limits: Limits,
 }
@@ -84,9 +112,25 @@ impl ContentRules {
 
     fn up_to(danger: Danger) -> Self {
         let formats = Format::ALL.iter().copied();
+        Self::only(formats.filter(|f| f.danger() <= danger))
+    }
+
+    /// Exactly these formats, however many and large the files are.
+    pub fn only(formats: impl IntoIterator<Item = Format>) -> Self {
         Self {
-            allowed: formats.filter(|f| f.danger() <= danger).collect(),
+            allowed: formats.into_iter().collect(),
+            executable_bit: ExecutableBit::Allow,
             limits: Limits::NONE,
+        }
+    }
+
+    /// Returns what allows only what both this and `other` allow.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            allowed: self.allowed.intersection(&other.allowed).copied().collect(),
+            executable_bit: self.executable_bit.max(other.executable_bit),
+            limits: self.limits.and(other.limits),
         }
     }
 
@@ -104,9 +148,28 @@ impl ContentRules {
         self
     }
 
+    /// Limits how many files there may be, and how large.
+    #[must_use]
+    pub fn within(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Says whether a file may be meant to be executable.
+    #[must_use]
+    pub fn on_executable_bit(mut self, executable_bit: ExecutableBit) -> Self {
+        self.executable_bit = executable_bit;
+        self
+    }
+
     /// Whether files of a format may be there.
     pub fn allows(&self, format: Format) -> bool {
         self.allowed.contains(&format)
+    }
+
+    /// Returns the formats that may be there.
+    pub fn allowed(&self) -> impl Iterator<Item = Format> {
+        self.allowed.iter().copied()
     }
 
     /// Returns what these rules object to, file by file and then as a whole. A file that is broken

@@ -8,6 +8,7 @@
 mod authorities;
 mod builders;
 mod constraints;
+mod content;
 mod node;
 mod policies;
 

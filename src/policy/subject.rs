@@ -15,12 +15,18 @@ pub struct Subject<'a> {
     pub reference: Option<&'a Reference>,
     /// When it was made, as its manifest says, which the signatures are on.
     pub created: Option<Timestamp>,
+    /// Its manifest, if that is known: it says which files there are.
+    pub document: Option<&'a Document>,
 }
 
 impl<'a> Subject<'a> {
     /// Returns the artifact whose manifest is `document`, with this digest, asked for as
     /// `reference` if it has a name.
-    pub fn new(digest: &'a Digest, document: &Document, reference: Option<&'a Reference>) -> Self {
+    pub fn new(
+        digest: &'a Digest,
+        document: &'a Document,
+        reference: Option<&'a Reference>,
+    ) -> Self {
         let annotations = match document {
             Document::Manifest(manifest) => &manifest.annotations,
             Document::Index(index) => &index.annotations,
@@ -30,6 +36,7 @@ impl<'a> Subject<'a> {
             digest,
             reference,
             created: created.and_then(|text| text.parse().ok()),
+            document: Some(document),
         }
     }
 }
@@ -41,6 +48,7 @@ impl<'a> From<&'a Digest> for Subject<'a> {
             digest,
             reference: None,
             created: None,
+            document: None,
         }
     }
 }

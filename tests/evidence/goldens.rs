@@ -213,6 +213,7 @@ fn judge(
         digest: &digest,
         reference: Some(&reference),
         created: created.map(|time| time.parse().unwrap()),
+        document: None,
     };
     policy.judge(subject, &candidates(evidence, trust))
 }

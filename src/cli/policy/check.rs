@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use modelctl::content::{ContentRules, Danger, ExecutableBit, Format};
 use modelctl::error::Result;
 use modelctl::limits;
 use modelctl::policy::file::{
@@ -14,7 +15,7 @@ use modelctl::trust::Authority;
 use serde::Serialize;
 
 use super::super::keyless::trusted_root;
-use super::super::report::{Failure, Report, count};
+use super::super::report::{Failure, Report, count, size};
 use super::super::stores::read;
 use super::place::load;
 use super::roots;
@@ -58,6 +59,8 @@ struct Policy<'a> {
     scopes: Vec<String>,
     mode: Mode,
     requirements: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a ContentRules>,
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<Report, Failure> {
@@ -84,7 +87,12 @@ pub(super) fn run(args: &CheckArgs) -> Result<Report, Failure> {
         args.file.display(),
         count(scopes, "scope")
     );
-    let report = Report::of(&data)?.say(summary).line(file.digest);
+    let mut report = Report::of(&data)?.say(summary).line(file.digest);
+    for scoped in &file.policies {
+        for line in scoped.policy.content().map(contents).unwrap_or_default() {
+            report = report.say(format!("`{}` allows {line}", scoped.name));
+        }
+    }
     Ok(notes
         .iter()
         .fold(report, |report, note| report.say(format!("note: {note}"))))
@@ -104,6 +112,7 @@ fn policy(scoped: &ScopedPolicy) -> Policy<'_> {
         scopes: scoped.scopes.iter().map(ToString::to_string).collect(),
         mode: scoped.mode,
         requirements: scoped.policy.rules().len(),
+        content: scoped.policy.content(),
     }
 }
 
@@ -134,6 +143,32 @@ fn read_named(file: &PolicyFile) -> Result<()> {
     Ok(())
 }
 
+/// Returns what `rules` allow, as lines that continue "it allows".
+pub(super) fn contents(rules: &ContentRules) -> Vec<String> {
+    let formats: Vec<_> = rules.allowed().map(Format::code).collect();
+    let mut lines = vec![format!("files of the formats {}", formats.join(", "))];
+    let limits = &rules.limits;
+    lines.extend(limits.files.map(|most| format!("at most {most} files")));
+    let sizes = [
+        ("a file", limits.file_bytes),
+        ("all files", limits.total_bytes),
+    ];
+    for (what, most) in sizes {
+        lines.extend(most.map(|most| format!("at most {} for {what}", size(most))));
+    }
+    if rules.executable_bit == ExecutableBit::Deny {
+        lines.push("no file that is declared to be executable".to_owned());
+    }
+    lines
+}
+
+/// Returns what a policy allows although it is code, or can carry or hide it.
+fn code(scoped: &ScopedPolicy) -> impl Iterator<Item = Format> {
+    let rules = scoped.policy.content().into_iter();
+    let allowed = rules.flat_map(ContentRules::allowed);
+    allowed.filter(|format| format.danger() == Danger::Code)
+}
+
 /// Returns what is right, but might surprise.
 fn notes(file: &PolicyFile) -> Vec<String> {
     let mut notes = Vec::new();
@@ -149,6 +184,10 @@ fn notes(file: &PolicyFile) -> Vec<String> {
         asked.extend(scoped.authorities());
         if scoped.mode == Mode::Warn {
             notes.push(format!("the policy `{}` only warns", scoped.name));
+        }
+        for format in code(scoped) {
+            let (name, what) = (&scoped.name, format.description());
+            notes.push(format!("the policy `{name}` allows `{format}`: {what}"));
         }
     }
     let revocations = file

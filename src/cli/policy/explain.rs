@@ -12,6 +12,7 @@ use super::super::report::{Failure, Report};
 use super::super::stores::{MirrorArgs, RegistryArgs};
 use super::super::terminal::{Terminal, printable};
 use super::super::trust::{TrustArgs, explain};
+use super::check::contents;
 use super::{Applied, Asked, PolicyArgs};
 
 /// Show which policy covers an artifact, what it asks for, and what meets each requirement or why
@@ -92,7 +93,10 @@ pub(super) async fn run(args: ExplainArgs, terminal: &Terminal) -> Result<Report
 
 /// Returns what a policy asks for, as lines.
 fn asks(policy: &Policy) -> Vec<String> {
-    policy.rules().iter().flat_map(rule).collect()
+    let rules = policy.rules().iter().flat_map(rule);
+    let content = policy.content().map(contents).unwrap_or_default();
+    let content = content.into_iter().map(|line| format!("  {line}"));
+    rules.chain(content).collect()
 }
 
 fn rule(rule: &Rule) -> Vec<String> {

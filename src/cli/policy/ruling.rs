@@ -43,9 +43,16 @@ pub(in super::super) struct Applied {
     mode: Mode,
 }
 
+impl Applied {
+    /// Returns which policy it is, in words.
+    pub(in super::super) fn place(&self) -> String {
+        format!("the policy `{}` of `{}`", self.name, self.file)
+    }
+}
+
 impl std::fmt::Display for Applied {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the policy `{}` of `{}` asks for:", self.name, self.file)
+        write!(f, "{} asks for:", self.place())
     }
 }
 

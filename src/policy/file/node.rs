@@ -12,6 +12,19 @@ use toml::de::{DeTable, DeValue};
 use crate::error::{Error, Reason, Result};
 use crate::position::Position;
 
+/// What sizes are counted in.
+const UNITS: [(&str, u64); 9] = [
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+];
+
 /// The text of a policy file.
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
@@ -185,6 +198,18 @@ impl<'a> Node<'a> {
         total
             .map(SignedDuration::from_secs)
             .ok_or_else(|| self.wrong("this must be a span of time, such as `90d`, `24h` or `30m`"))
+    }
+
+    /// Returns a number of bytes, more than none: `200GiB`, `500 MB` or `4096B`.
+    pub(super) fn size(&self) -> Result<u64> {
+        let text = self.text()?;
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let unit = UNITS.iter().find(|(name, _)| *name == unit.trim_start());
+        let bytes = unit.and_then(|(_, factor)| number.parse::<u64>().ok()?.checked_mul(*factor));
+        bytes
+            .filter(|bytes| *bytes > 0)
+            .ok_or_else(|| self.wrong("this must be a size, such as `200GiB`, `500MB` or `4096B`"))
     }
 
     /// Returns what the text means.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::authorities::Trusted;
 use super::builders::{check_reached, of_level, provenance};
 use super::constraints::{constraints, summary};
+use super::content::content;
 use super::node::{Fields, Node};
 use super::{Mode, ScopedPolicy};
 use crate::error::Result;
@@ -68,6 +69,7 @@ fn policy<'a>(
         .take("downgrade")
         .map(|node| node.one_of(&[("deny", Downgrade::Deny), ("allow", Downgrade::Allow)]));
     let conditions = conditions(&mut fields)?;
+    let content = content(fields.take("content"))?;
     let rules = rules(&mut fields, known, builders, &conditions)?;
     fields.finish()?;
     let downgrade = downgrade.transpose()?.unwrap_or(Downgrade::Allow);
@@ -77,7 +79,8 @@ fn policy<'a>(
         mode: mode.transpose()?.unwrap_or(Mode::Enforce),
         policy: Policy::of_rules(rules)?
             .on_downgrade(downgrade)
-            .believing(builders.clone()),
+            .believing(builders.clone())
+            .containing(content),
     };
     Ok((policy, scopes))
 }
