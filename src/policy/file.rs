@@ -22,8 +22,8 @@ use serde::Serialize;
 use toml::de::DeTable;
 
 use self::node::{Fields, Source};
-use super::Policy;
 use super::scope::Scope;
+use super::{Conditions, Policy};
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::reference::{Location, Reference};
@@ -76,6 +76,8 @@ pub struct ScopedPolicy {
     pub scopes: Vec<Scope>,
     /// What becomes of what it does not admit.
     pub mode: Mode,
+    /// What must hold of each signature, whatever it is asked for besides.
+    pub conditions: Conditions,
     /// What it asks for.
     pub policy: Policy,
 }

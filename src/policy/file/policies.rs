@@ -77,6 +77,7 @@ fn policy<'a>(
         name,
         scopes: scopes.iter().map(|(scope, _)| scope.clone()).collect(),
         mode: mode.transpose()?.unwrap_or(Mode::Enforce),
+        conditions,
         policy: Policy::of_rules(rules)?
             .on_downgrade(downgrade)
             .believing(builders.clone())
