@@ -479,6 +479,24 @@ fn a_summary_is_attached_in_a_registry_as_anything_else_is() {
         "2",
     ];
     at.run(&[&verify[..], &EMIT].concat()).ok();
+    // What is moved to another name takes its level along as little as its signature.
+    let moved = format!("{}/evil/bert:v1", registry.host());
+    at.run(&["copy", &reference, &moved]).ok();
+    for (binding, is_shown) in [("any", true), ("repository", false)] {
+        let names = format!("names = \"{binding}\"\n[[policies.require]]");
+        let named = policy.replace("[[policies.require]]", &names);
+        at.write("policy.toml", format!("{HEAD}{BUILDERS}{named}"));
+        let inspect = [
+            "inspect",
+            &moved,
+            "--provenance",
+            "--policy",
+            "policy.toml",
+            "--json",
+        ];
+        let data = at.run(&inspect).json();
+        assert_eq!(data.get("slsa").is_some(), is_shown, "{binding}: {data}");
+    }
     let tree = at
         .run(&["tree", &reference, "--key", "verifier.pub", "--json"])
         .json();

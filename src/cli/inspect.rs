@@ -89,7 +89,10 @@ pub(super) async fn run(args: InspectArgs, terminal: &Terminal) -> Result<Report
             .collect(),
         annotations: manifest.annotations.clone(),
     };
-    let provenance = args.provenance.read(&*store, &artifact, terminal).await?;
+    let provenance = args
+        .provenance
+        .read(&*store, &artifact, &stores, terminal)
+        .await?;
     let mut lines = lines(&data);
     let mut report = Report::of(&data)?;
     if let Some(provenance) = &provenance {

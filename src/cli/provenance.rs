@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::levels::{self, Found};
 use super::policy::{Basis, PolicyArgs};
+use super::stores::Stores;
 use super::terminal::Terminal;
 use super::trust::SignersArgs;
 
@@ -42,6 +43,7 @@ impl ProvenanceArgs {
         &self,
         store: &dyn Store,
         artifact: &Artifact,
+        stores: &Stores,
         terminal: &Terminal,
     ) -> Result<Option<Provenance>> {
         if !self.provenance {
@@ -53,7 +55,7 @@ impl ProvenanceArgs {
             };
         }
         let location = artifact.reference().location();
-        let beliefs = self.policy.beliefs(location, terminal).await?;
+        let beliefs = self.policy.beliefs(location, stores, terminal).await?;
         let slsa = match &beliefs {
             Some(beliefs) => level(store, artifact, beliefs).await?,
             None => None,

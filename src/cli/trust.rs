@@ -3,13 +3,13 @@
 mod identity;
 pub(super) mod pki;
 
-use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::oms;
+use modelctl::policy::file::ScopedPolicy;
 use modelctl::policy::{Finding, Policy, Requirement, Rule, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::slsa::Level;
@@ -136,15 +136,18 @@ impl TrustArgs {
         Policy::new(self.requirements().chain(self.level()))
     }
 
-    /// Returns what is asked for besides a policy file, which asks those who are called one of
-    /// `names`: provenance of a level, by anyone whom the file lists, too; and where no flag names
-    /// anybody, each required attestation.
-    pub(super) fn additions(&self, names: &BTreeSet<&str>) -> Result<Vec<Rule>> {
+    /// Returns what is asked for besides `policy`, on its conditions: provenance of a level, by
+    /// anyone whom its file lists, too; and where no flag names anybody, each required attestation,
+    /// by those whom it asks.
+    pub(super) fn additions(&self, policy: &ScopedPolicy) -> Result<Vec<Rule>> {
+        let names = policy.authorities();
         let required = self.require.iter().filter(|_| self.is_empty());
-        let asked =
-            |required: &Required| Rule::new(required.0.clone()).by(names.iter().copied(), 1);
+        let asked = |required: &Required| Rule::new(required.0.clone()).by(names.clone(), 1);
         let level = self.level().map(|level| Ok(Rule::new(level)));
-        required.map(asked).chain(level).collect()
+        let rules = required.map(asked).chain(level);
+        rules
+            .map(|rule| Ok(rule?.provided(policy.conditions.clone())))
+            .collect()
     }
 
     fn level(&self) -> Option<Requirement> {

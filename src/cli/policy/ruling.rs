@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use modelctl::digest::Digest;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::policy::file::{Mode, PolicyFile, ScopedPolicy, Uncovered};
-use modelctl::policy::{Circumstances, Pins, Policy, Requirement};
+use modelctl::policy::{Circumstances, Pins, Policy, Requirement, Rule};
 use modelctl::reference::Location;
 use modelctl::slsa::Level;
 use modelctl::trust::TrustRoot;
@@ -121,6 +121,7 @@ impl PolicyArgs {
     pub(in super::super) async fn beliefs(
         &self,
         location: &Location,
+        stores: &Stores,
         terminal: &Terminal,
     ) -> Result<Option<Basis>> {
         let Some(file) = self.file()?.filter(|_| self.is_given()) else {
@@ -132,14 +133,15 @@ impl PolicyArgs {
         };
         let mut names = scoped.authorities();
         names.extend(file.builders.authorities_reaching(Level::One));
-        let provenance = Requirement::Provenance { level: Level::One };
+        let provenance = Rule::new(Requirement::Provenance { level: Level::One });
         let circumstances = Circumstances {
             now: Some(Timestamp::now()),
-            ..Circumstances::default()
+            pins: Pins::default(),
+            revocations: revocations::load(&file, stores, terminal).await?,
         };
         Ok(Some(Basis {
             trust: roots::root(&file, &names, terminal).await?,
-            policy: Policy::new([provenance])?
+            policy: Policy::of_rules([provenance.provided(scoped.conditions.clone())])?
                 .believing(file.builders.clone())
                 .under(circumstances),
             applied: Some(applied(&file, scoped)),
@@ -180,7 +182,7 @@ async fn covered(
     terminal: &Terminal,
 ) -> Result<Basis> {
     let mut names = scoped.authorities();
-    let additions = flags.map(|flags| flags.additions(&names)).transpose()?;
+    let additions = flags.map(|flags| flags.additions(scoped)).transpose()?;
     if flags.is_some_and(TrustArgs::asks_for_level) {
         names.extend(file.builders.authorities_reaching(Level::One));
     }
