@@ -250,6 +250,7 @@ fn every_path_that_a_document_names_exists() {
         "scripts/",
         "fixtures/",
         "benches/",
+        "examples/",
         ".ci/",
     ];
     let mut seen = 0;

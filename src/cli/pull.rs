@@ -34,8 +34,9 @@ use super::trust::{TrustArgs, explain};
 /// Who must have signed is said by flags and by policy files, which apply to what they cover even
 /// without `--verify`.
 ///
-/// DIR defaults to the repository's last component. Its path is printed on stdout, so that
-/// `vllm serve "$(modelctl pull REF --verify --key release.pub)"` works. The directory appears only
+/// DIR defaults to the repository's last component. Its path is printed on stdout, for
+/// `model=$(modelctl pull REF --verify --key release.pub) && vllm serve "$model"`; an assignment,
+/// because a shell runs `serve "$(…)"` also when the pull is refused. The directory appears only
 /// when all of it is right; a refused pull leaves nothing behind.
 #[derive(Args)]
 #[command(after_help = "Examples:

@@ -1,6 +1,7 @@
 //! `--training-run`: what a run file says, prepared before anything is sent or signed.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -15,11 +16,12 @@ use modelctl::provenance::ml_bom::{self, Described, Format};
 use modelctl::provenance::{Dependency, Facts, Run, run_file};
 use modelctl::reference::Location;
 use modelctl::store::Store;
+use modelctl::trust::sigstore::Repository;
 use modelctl::verify::Artifact;
 
 use super::stores::{RegistryArgs, Stores, read};
 use super::terminal::Terminal;
-use super::{environment, parse};
+use super::{environment, keyless, parse};
 
 /// How the model came to be.
 #[derive(Args, Clone)]
@@ -156,6 +158,18 @@ impl Place<'_> {
         let sources = Sources {
             directory,
             open: &|location| elsewhere.open(location),
+            sigstore: &|path| {
+                let named = path.map(|path| directory.join(path));
+                Box::pin(async move {
+                    match named {
+                        Some(path) => keyless::trusted_root(path),
+                        None => {
+                            let public = keyless::fetched(Repository::public_good(), terminal);
+                            public.await.map(Arc::new)
+                        }
+                    }
+                })
+            },
             memory,
             progress: &*progress,
         };

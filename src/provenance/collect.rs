@@ -20,6 +20,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 
 use crate::error::Result;
 use crate::pack::Memory;
@@ -29,6 +32,7 @@ use crate::provenance::facts::PACKAGES;
 use crate::provenance::{Facts, Run};
 use crate::reference::Location;
 use crate::store::SharedStore;
+use crate::trust::sigstore::SigstoreRoot;
 
 pub use crate::provenance::collect::pipeline::VARIABLES;
 
@@ -59,6 +63,11 @@ pub async fn facts(around: Surroundings<'_>) -> Facts {
 /// Opens the store at a location.
 pub type OpenStore<'a> = dyn Fn(&Location) -> Result<SharedStore> + Sync + 'a;
 
+/// Reads the `trusted_root.json` at a path, seen from the run file, or finds that of the public
+/// Sigstore instance.
+pub type FindSigstore<'a> =
+    dyn Fn(Option<&Path>) -> BoxFuture<'a, Result<Arc<SigstoreRoot>>> + Sync + 'a;
+
 /// What dependencies are found by.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
@@ -66,6 +75,8 @@ pub struct Sources<'a> {
     pub directory: &'a Path,
     /// Opens the stores of base models and images.
     pub open: &'a OpenStore<'a>,
+    /// Finds the Sigstore instances of keyless signers of base models.
+    pub sigstore: &'a FindSigstore<'a>,
     /// What files hashed to before.
     pub memory: Option<&'a Memory>,
     /// Where hashing tells how far it is.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::predicate::{SLSA_PROVENANCE_V1, TEST_RESULT};
-use crate::provenance::dependency::{DIRTY, PYTHON_PACKAGES, REFERENCE, ROLE, Role};
+use crate::provenance::dependency::{DIRTY, PYTHON_PACKAGES, REFERENCE, ROLE, Role, VERIFIED_BY};
 use crate::provenance::evaluation::METRICS;
 use crate::provenance::slsa::{COLLECTED, ENVIRONMENT};
 use crate::statement::Statement;
@@ -303,11 +303,13 @@ fn resource(dependency: &Value) -> String {
     let role = dependency["annotations"][ROLE].as_str();
     let role = role.filter(|role| matches!(*role, "adapter" | "teacher"));
     let changed = dependency["annotations"][DIRTY] == true;
+    let checked = dependency["annotations"][VERIFIED_BY].as_str();
     let parts = [
         Some(digests.join(" ")).filter(|digests| !digests.is_empty()),
         place.map(|place| format!("({place})")),
         role.map(str::to_owned),
         changed.then(|| "with changes".to_owned()),
+        checked.map(|signer| format!("verified then as signed by {signer}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

@@ -287,8 +287,8 @@ pub enum BaseSource {
     Artifact {
         /// Which.
         reference: Box<Reference>,
-        /// The public key that it must be signed with, seen from the run file.
-        key: Option<PathBuf>,
+        /// Who must have signed it.
+        signer: Option<BaseSigner>,
     },
     /// Something elsewhere.
     Uri {
@@ -296,6 +296,23 @@ pub enum BaseSource {
         uri: String,
         /// What it hashes to, as was said.
         pin: Pin,
+    },
+}
+
+/// Who must have signed a model that a run began with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BaseSigner {
+    /// The holder of this public key, a file seen from the run file.
+    Key(PathBuf),
+    /// Somebody without a key.
+    Keyless {
+        /// Who, exactly.
+        identity: String,
+        /// The identity provider who vouched for them.
+        issuer: String,
+        /// The Sigstore instance, a `trusted_root.json` seen from the run file; otherwise the
+        /// public one.
+        trusted_root: Option<PathBuf>,
     },
 }
 

@@ -6,7 +6,7 @@ mod tables;
 mod tests;
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use toml::Spanned;
@@ -15,8 +15,8 @@ use toml::de::{DeTable, DeValue};
 use crate::error::{Error, Reason, Result};
 use crate::position::Position;
 use crate::provenance::run::{
-    Accelerator, Base, BaseRole, BaseSource, Code, Data, DataRole, DataSource, Environment,
-    Evaluation, ModelNotes, Outcome, Output, Pin, Run,
+    Accelerator, Base, BaseRole, BaseSigner, BaseSource, Code, Data, DataRole, DataSource,
+    Environment, Evaluation, ModelNotes, Outcome, Output, Pin, Run,
 };
 use crate::provenance::secrecy::secret_in;
 use tables::{
@@ -130,21 +130,22 @@ impl Reader<'_> {
     fn base(&self, table: Spanned<BaseTable>) -> Result<Base> {
         let at = table.span();
         let table = table.into_inner();
+        let signer = self.base_signer(&table, at.clone())?;
         let digest = table.digest.map(|digest| Pin::Digest(digest.0));
         let revision = table.revision.map(|revision| Pin::Revision(revision.0));
         let source = match (table.reference, table.uri, digest, revision) {
             (Some(reference), None, None, None) => BaseSource::Artifact {
                 reference: Box::new(reference.0),
-                key: table.key.map(Into::into),
+                signer,
             },
             (None, Some(uri), Some(pin), None) | (None, Some(uri), None, Some(pin))
-                if table.key.is_none() =>
+                if signer.is_none() =>
             {
                 BaseSource::Uri { uri: uri.0.0, pin }
             }
             _ => {
-                let why = "a base model has a `reference`, and its signer's `key` if there is \
-                           one, or a `uri` with one of `digest` and `revision`";
+                let why = "a base model has a `reference`, and its signer if there is one, or a \
+                           `uri` with one of `digest` and `revision`";
                 return Err(self.wrong(at, why));
             }
         };
@@ -152,6 +153,24 @@ impl Reader<'_> {
             role: table.role.map_or(BaseRole::Base, |role| role.0),
             source,
         })
+    }
+
+    fn base_signer(&self, table: &BaseTable, at: Range<usize>) -> Result<Option<BaseSigner>> {
+        let trusted_root = table.trusted_root.as_ref().map(PathBuf::from);
+        match (&table.key, &table.identity, &table.issuer, trusted_root) {
+            (None, None, None, None) => Ok(None),
+            (Some(key), None, None, None) => Ok(Some(BaseSigner::Key(key.into()))),
+            (None, Some(identity), Some(issuer), trusted_root) => Ok(Some(BaseSigner::Keyless {
+                identity: identity.clone(),
+                issuer: issuer.clone(),
+                trusted_root,
+            })),
+            _ => {
+                let why = "a base model's signer is a `key`, or an `identity` with its `issuer` \
+                           (and a `trusted_root`, unless it is the public Sigstore's)";
+                Err(self.wrong(at, why))
+            }
+        }
     }
 
     fn evaluation(&self, table: Spanned<EvaluationTable>, data: &[Data]) -> Result<Evaluation> {

@@ -166,6 +166,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Whether it ended with exit code 0.
+    pub(crate) fn is_success(&self) -> bool {
+        self.status.success()
+    }
+
     /// Asserts exit code 0.
     pub(crate) fn succeeds(self) -> Self {
         assert!(self.status.success(), "expected success:\n{self}");

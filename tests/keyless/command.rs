@@ -241,3 +241,49 @@ fn an_attestation_that_is_left_alone_is_no_signature() {
     at.run(&with(&["verify", REFERENCE], &TRUST))
         .refused(3, "signature-missing");
 }
+
+#[test]
+fn a_base_model_must_be_signed_by_the_identity_that_its_run_file_names() {
+    let at = workspace();
+    at.model("model");
+    at.run(&["generate-key-pair", "--output-key-prefix", "own"])
+        .ok();
+    let run = |identity: &str| {
+        format!(
+            "schema = 1\nrun.type = \"fine-tune\"\n[[base]]\nreference = \"{REFERENCE}\"\n\
+             identity = \"{identity}\"\nissuer = \"{ISSUER}\"\ntrusted_root = \"root.json\"\n"
+        )
+    };
+    let push = [
+        "push",
+        "oci:./tuned:v1",
+        "model",
+        "--training-run",
+        "run.toml",
+    ];
+    let push = with(&push, &["--key", "own.key"]);
+    at.write("run.toml", run("somebody@example.com"));
+    at.run(&push).refused(3, "identity-mismatch");
+    assert!(!at.path("tuned").exists());
+
+    at.write("run.toml", run(IDENTITY));
+    at.run(&push).ok();
+    let told = at.run(&[
+        "inspect",
+        "oci:./tuned:v1",
+        "--provenance",
+        "--key",
+        "own.pub",
+        "--json",
+    ]);
+    let told = told.json().to_string();
+    assert!(
+        told.contains(&format!(
+            "verified then as signed by {IDENTITY} (issuer {ISSUER})"
+        )),
+        "{told}"
+    );
+
+    at.write("run.toml", run(IDENTITY).replace("issuer", "key"));
+    at.run(&push).refused(2, "run-file-invalid");
+}

@@ -1,5 +1,5 @@
-//! Models and images that a run began with, resolved to their digests and, where a key is named,
-//! verified.
+//! Models and images that a run began with, resolved to their digests and, where a signer is
+//! named, verified.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,9 +14,10 @@ use crate::oms::Contents;
 use crate::policy::{Policy, Requirement};
 use crate::provenance::collect::Sources;
 use crate::provenance::dependency::{Dependency, OMS_ROOT, REFERENCE, Role, VERIFIED_BY};
-use crate::provenance::run::{Base, BaseSource};
+use crate::provenance::run::{Base, BaseSigner, BaseSource};
 use crate::reference::{Location, Reference};
 use crate::store::RawDocument;
+use crate::trust::sigstore::{Identity, Keyless, Match};
 use crate::trust::{Authority, TrustRoot};
 use crate::verify::{Artifact, verify};
 
@@ -30,21 +31,18 @@ pub(super) async fn dependency(base: &Base, sources: Sources<'_>) -> Result<Depe
             found.digest = pin.digest_set();
             Ok(found)
         }
-        BaseSource::Artifact { reference, key } => {
+        BaseSource::Artifact { reference, signer } => {
             let found = resolve(reference, role, sources).await;
             let (mut found, artifact) = found.map_err(|error| in_run_file(error, reference))?;
             if let Some(root) = oms_root(artifact.document()) {
                 found = found.annotated(OMS_ROOT, root);
             }
-            match key {
-                None => Ok(found),
-                Some(key) => {
-                    let key = read_key(&sources.directory.join(key))?;
-                    let fingerprint = key.fingerprint().to_string();
-                    check(artifact, key, sources).await?;
-                    Ok(found.annotated(VERIFIED_BY, fingerprint))
-                }
-            }
+            let Some(signer) = signer else {
+                return Ok(found);
+            };
+            let (authority, name) = authority(signer, sources).await?;
+            check(artifact, authority, sources).await?;
+            Ok(found.annotated(VERIFIED_BY, name))
         }
     }
 }
@@ -108,9 +106,31 @@ fn oms_root(document: &RawDocument) -> Option<String> {
     Some(contents.root().to_string())
 }
 
-/// Demands that the holder of `key` signed the artifact.
-async fn check(artifact: Artifact, key: PublicKey, sources: Sources<'_>) -> Result<()> {
-    let trust = TrustRoot::new([Authority::key("the base model's key", key)])?;
+/// Returns who must have signed a model, and what to call them in a statement.
+async fn authority(signer: &BaseSigner, sources: Sources<'_>) -> Result<(Authority, String)> {
+    match signer {
+        BaseSigner::Key(path) => {
+            let key = read_key(&sources.directory.join(path))?;
+            let fingerprint = key.fingerprint().to_string();
+            Ok((Authority::key("the base model's key", key), fingerprint))
+        }
+        BaseSigner::Keyless {
+            identity,
+            issuer,
+            trusted_root,
+        } => {
+            let root = (sources.sigstore)(trusted_root.as_deref()).await?;
+            let name = format!("{identity} (issuer {issuer})");
+            let identity = Identity::new(Match::exact(identity)?, Match::exact(issuer)?);
+            let authority = Authority::keyless(&name, Keyless { root, identity });
+            Ok((authority, name))
+        }
+    }
+}
+
+/// Demands that `authority` signed the artifact.
+async fn check(artifact: Artifact, authority: Authority, sources: Sources<'_>) -> Result<()> {
+    let trust = TrustRoot::new([authority])?;
     let policy = Policy::new([Requirement::Signature])?;
     let store = (sources.open)(artifact.reference().location())?;
     let verification = verify(&*store, artifact, &trust, &policy).await?;

@@ -27,6 +27,7 @@ async fn collected(directory: &Path, run: &str) -> Result<Vec<Dependency>> {
     let sources = Sources {
         directory,
         open: &open,
+        sigstore: &|_| panic!("no identity is asked for"),
         memory: None,
         progress: &Silent,
     };
