@@ -119,11 +119,11 @@ fn build_type(assessment: &Assessment) -> Result<Check, Check> {
     match &assessment.ground {
         Ground::Listed { build_types, .. } if !build_types.is_empty() => Ok(Check::new(
             Aspect::BuildType,
-            format!("{found} is one that the policy lists for the builder"),
+            format!("the build type {found} is one that the policy lists for the builder"),
         )),
         _ => Err(Check::new(
             Aspect::BuildType,
-            format!("it is {found}; the policy lists none for the builder"),
+            format!("the build type, {found}: the policy lists none for the builder"),
         )),
     }
 }
@@ -140,7 +140,7 @@ fn external_parameters(rule: &Rule) -> Result<Check, Check> {
     let check = |detail: String| Check::new(Aspect::ExternalParameters, detail);
     match constraints.is_empty() {
         true => Err(check(
-            "the policy's requirement says nothing of what was to be built".to_owned(),
+            "the external parameters: the policy says nothing of what was to be built".to_owned(),
         )),
         false => Ok(check(format!(
             "{}; others were not looked at",
