@@ -7,6 +7,7 @@ mod attachment;
 mod attest;
 mod cache;
 mod certificates;
+mod chain;
 mod completions;
 mod content;
 mod copy;

@@ -268,6 +268,12 @@ reasons! {
     RevocationsUnavailable = "revocations-unavailable" => NotVerified,
     /// More evidence is attached than will be looked at.
     TooManyReferrers = "too-many-referrers" => NotVerified,
+    /// What a model was made from is not to be found, or is no artifact that could be.
+    ChainLinkMissing = "chain-link-missing" => NotVerified,
+    /// A model is said to be made from itself.
+    ChainCycle = "chain-cycle" => NotVerified,
+    /// A chain is deeper, or has more links, than will be followed.
+    ChainTooLong = "chain-too-long" => NotVerified,
     /// A pulled directory has no receipt to be verified against.
     ReceiptMissing = "receipt-missing" => NotVerified,
     /// A receipt or what lies beside it contradicts itself.

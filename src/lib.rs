@@ -14,6 +14,7 @@ pub mod blob;
 pub mod buffer;
 pub mod bundle;
 pub mod certificate;
+pub mod chain;
 pub mod content;
 pub mod content_store;
 pub mod copy;

@@ -80,6 +80,13 @@ pub const SUBJECTS: usize = 1024;
 /// Depth of a walk through referrers of referrers.
 pub const REFERRER_DEPTH: usize = 4;
 
+/// Depth of a chain of models that were made from each other: honest ones have a handful of links,
+/// and each costs several requests.
+pub const CHAIN_DEPTH: usize = 16;
+
+/// Links of a chain.
+pub const CHAIN_LINKS: usize = 64;
+
 /// Depth of a walk through indexes of indexes.
 pub const INDEX_DEPTH: usize = 4;
 

@@ -139,6 +139,25 @@ impl Policy {
         self
     }
 
+    /// Returns what asks for attestations of `predicate_type` alone: by the rules that are about it
+    /// if there are any, else of those who must have signed the artifact.
+    #[must_use]
+    pub fn attesting(&self, predicate_type: &str) -> Self {
+        let is_about = |rule: &&Rule| rule.requirement.accepts(predicate_type);
+        let mut rules: Vec<_> = self.rules.iter().filter(is_about).cloned().collect();
+        if rules.is_empty() {
+            let signatures = self.rules.iter().filter(|rule| rule.is_signature());
+            rules.extend(signatures.map(|rule| rule.attesting(predicate_type)));
+        }
+        if rules.is_empty() {
+            rules.extend(self.rules.iter().map(|rule| rule.attesting(predicate_type)));
+        }
+        Self {
+            rules,
+            ..self.clone()
+        }
+    }
+
     /// Returns the rules.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
@@ -336,5 +355,42 @@ fn about(
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => Err((error.reason(), error.to_string())),
         None => other("it is signed, but its files were not compared".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predicate::SLSA_PROVENANCE_V1;
+
+    fn attestation(predicate_type: &str) -> Requirement {
+        Requirement::Attestation {
+            predicate_type: predicate_type.to_owned(),
+        }
+    }
+
+    fn rule(requirement: Requirement, who: &str) -> Rule {
+        Rule::new(requirement).by([who], 1).unwrap()
+    }
+
+    #[test]
+    fn attestations_are_asked_of_those_whom_the_policy_trusts_for_them() {
+        let signature = || rule(Requirement::Signature, "release");
+        let other = || rule(attestation("https://example.com/test/v1"), "tester");
+        let own = || rule(attestation(SLSA_PROVENANCE_V1), "builder");
+        for (rules, who) in [
+            (vec![signature(), other()], "release"),
+            (vec![signature(), other(), own()], "builder"),
+            (vec![other()], "tester"),
+        ] {
+            let asked = Policy::of_rules(rules)
+                .unwrap()
+                .attesting(SLSA_PROVENANCE_V1);
+            let [rule] = asked.rules() else {
+                panic!("one rule is left: {asked:?}");
+            };
+            assert_eq!(rule.requirement(), &attestation(SLSA_PROVENANCE_V1));
+            assert_eq!(rule.authorities().unwrap().first().unwrap(), who);
+        }
     }
 }

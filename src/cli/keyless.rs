@@ -89,15 +89,20 @@ impl KeylessArgs {
         terminal: &Terminal,
     ) -> Result<Vec<Authority>> {
         let identities = self.identities(names)?;
-        let root = match self.instance.named()? {
-            Some(root) => root,
-            None => Arc::new(self.instance.fetched(terminal).await?),
-        };
+        let root = self.instance(terminal).await?;
         let authority = |identity: Identity| {
             let root = Arc::clone(&root);
             Authority::keyless(identity.to_string(), Keyless { root, identity })
         };
         Ok(identities.into_iter().map(authority).collect())
+    }
+
+    /// Returns the instance that is named, else the public one.
+    pub(super) async fn instance(&self, terminal: &Terminal) -> Result<Arc<SigstoreRoot>> {
+        match self.instance.named()? {
+            Some(root) => Ok(root),
+            None => Ok(Arc::new(self.instance.fetched(terminal).await?)),
+        }
     }
 
     /// Returns under what to check log entries and timestamps of signatures by keys: only an

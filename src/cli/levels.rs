@@ -21,6 +21,7 @@ use super::policy::{Applied, Basis};
 use super::report::{Failure, Report};
 use super::stores::Stores;
 use super::terminal::Terminal;
+use super::trust::explain;
 
 /// The level that was found, and by whose word it is that, in JSON.
 #[derive(Serialize)]
@@ -50,6 +51,13 @@ pub(super) fn reached(basis: &Basis, verdict: &Verdict) -> Option<Found> {
         reached: Reached::by(&basis.policy, verdict)?,
         according_to: basis.applied.as_ref().map(source),
     })
+}
+
+/// Returns a verdict as lines, with the level that it comes to.
+pub(super) fn explained(basis: &Basis, verdict: &Verdict) -> Vec<String> {
+    let found = reached(basis, verdict);
+    let levels = found.iter().flat_map(Found::lines);
+    explain(verdict).into_iter().chain(levels).collect()
 }
 
 impl Found {

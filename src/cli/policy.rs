@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod init;
+mod links;
 mod place;
 mod revocations;
 mod roots;

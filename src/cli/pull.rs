@@ -1,5 +1,7 @@
 //! `modelctl pull`.
 
+mod gate;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -15,19 +17,20 @@ use modelctl::selection::Selection;
 use modelctl::sink::Io;
 use modelctl::store::Store;
 use modelctl::unpack::{Existing, PullOptions, pull};
-use modelctl::verify::{Artifact, Proof, Verified, refusal, unverified_model_signatures, verify};
+use modelctl::verify::{Artifact, Proof, Verified, unverified_model_signatures};
 use serde::Serialize;
 use serde_json::Value;
 
+use self::gate::{Admitted, Gate};
 use super::cache::PullCacheArgs;
+use super::chain::ChainArgs;
 use super::content::{self, ContentArgs};
-use super::levels;
 use super::parse;
-use super::policy::{Applied, Asked, PolicyArgs, Ruling};
+use super::policy::{Applied, Asked, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs};
-use super::terminal::{Terminal, printable};
-use super::trust::{TrustArgs, explain};
+use super::terminal::Terminal;
+use super::trust::TrustArgs;
 
 /// Pull a model into a directory, verified before the first weight byte is fetched.
 ///
@@ -96,6 +99,8 @@ pub(super) struct PullArgs {
     concurrency: ConcurrencyArgs,
     #[command(flatten)]
     cache: PullCacheArgs,
+    #[command(flatten)]
+    chain: ChainArgs,
 }
 
 /// How large files are written.
@@ -135,6 +140,8 @@ struct Pulled {
     policy: Option<Applied>,
     #[serde(flatten)]
     verdict: Value,
+    #[serde(flatten)]
+    chain: Value,
 }
 
 pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, Failure> {
@@ -145,6 +152,13 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         )
         .hint("add `--verify`; without it nothing would be verified")
         .into());
+    }
+    if !args.verify && args.chain.is_given() {
+        return Err(
+            Error::new(Reason::Usage, "`--chain` is a part of verification")
+                .hint("add `--verify`; without it nothing would be verified")
+                .into(),
+        );
     }
     let directory = directory(&args)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
@@ -157,7 +171,17 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
     let ruling = ruling.await?;
     let content = args.content.gate(&ruling)?;
-    let (artifact, applied) = admit(&*store, &args.reference, ruling, terminal).await?;
+    let gate = Gate {
+        store: &*store,
+        args: &args,
+        stores: &stores,
+        terminal,
+    };
+    let Admitted {
+        artifact,
+        applied,
+        chain,
+    } = gate.admit(ruling).await?;
     let signature = model_signature(&*store, &artifact, &args).await?;
     let options = PullOptions {
         selection: Selection {
@@ -226,6 +250,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         unverified,
         policy: applied,
         verdict,
+        chain,
     };
     let sources = stores.sources();
     let report = Report::of(&data)?.with(&sources)?.say(summary);
@@ -289,52 +314,4 @@ fn pins(args: &PullArgs, directory: &Path) -> Pins {
         .then(|| Installed::open(directory).ok())
         .flatten();
     installed.iter().map(Installed::pin).collect()
-}
-
-/// Resolves the artifact once and decides whether it may be fetched.
-async fn admit(
-    store: &dyn Store,
-    reference: &Reference,
-    ruling: Ruling,
-    terminal: &Terminal,
-) -> Result<(Verified<Artifact>, Option<Applied>), Failure> {
-    let (basis, enforced) = match ruling {
-        Ruling::Enforce(basis) => (basis, true),
-        Ruling::Warn(basis) => (basis, false),
-        Ruling::Unchecked(why) => {
-            let artifact = Artifact::resolve(store, reference).await?;
-            terminal.say(&printable(&format!(
-                "UNVERIFIED: {why}; anyone may have made this"
-            )));
-            return Ok((Verified::unchecked(artifact, why), None));
-        }
-    };
-    let artifact = Artifact::resolve(store, reference).await?;
-    let verification = verify(store, artifact, &basis.trust, &basis.policy).await?;
-    let slsa = levels::reached(&basis, verification.verdict());
-    let mut lines = explain(verification.verdict());
-    lines.extend(slsa.iter().flat_map(levels::Found::lines));
-    let json = serde_json::json!({
-        "verified": false,
-        "reference": verification.artifact().pinned().to_string(),
-        "digest": verification.artifact().digest().to_string(),
-        "policy": basis.applied,
-        "findings": verification.verdict().findings,
-        "objections": verification.verdict().objections,
-    });
-    if enforced {
-        let admitted = verification.admit();
-        let artifact = admitted.map_err(|e| Failure::from(e).with(&json).details(lines.clone()))?;
-        lines.iter().for_each(|line| terminal.say(&printable(line)));
-        return Ok((artifact, basis.applied));
-    }
-    lines.iter().for_each(|line| terminal.say(&printable(line)));
-    let why = match refusal(verification.verdict(), reference) {
-        None => "the policy only warns, and would have admitted it".to_owned(),
-        Some(error) => format!("the policy only warns: {error}"),
-    };
-    terminal.say(&printable(&format!("UNVERIFIED: {why}")));
-    let artifact = Verified::unchecked(verification.artifact().clone(), why);
-    let artifact = artifact.keeping(verification.collected());
-    Ok((artifact, basis.applied))
 }

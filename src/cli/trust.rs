@@ -4,6 +4,7 @@ mod identity;
 pub(super) mod pki;
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use modelctl::policy::file::ScopedPolicy;
 use modelctl::policy::{Finding, Policy, Requirement, Rule, Verdict};
 use modelctl::predicate::PredicateType;
 use modelctl::slsa::Level;
+use modelctl::trust::sigstore::SigstoreRoot;
 use modelctl::trust::{Authority, Format, TrustRoot};
 
 pub(super) use self::identity::IdentityArgs;
@@ -164,13 +166,36 @@ impl TrustArgs {
         Policy::of_rules(rules.collect::<Result<Vec<_>>>()?)
     }
 
+    /// Returns what asks for a signature alone: that of a model that the artifact was made from.
+    pub(super) fn signed(&self) -> Result<Policy> {
+        Policy::new([self.signature()])
+    }
+
+    /// Returns the same, by one of those who are called one of `names`.
+    pub(super) fn signed_by<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<Policy> {
+        Policy::of_rules([Rule::new(self.signature()).by(names, 1)?])
+    }
+
+    /// Returns the Sigstore instance that certifies, logs and dates.
+    pub(super) async fn instance(&self, terminal: &Terminal) -> Result<Arc<SigstoreRoot>> {
+        self.signers.keyless.instance(terminal).await
+    }
+
+    /// Returns under what log entries and timestamps of signatures by keys are checked.
+    pub(super) fn witnesses(&self) -> Result<Option<Arc<SigstoreRoot>>> {
+        self.signers.keyless.witnesses()
+    }
+
     fn requirements(&self) -> impl Iterator<Item = Requirement> {
-        let signature = match self.accept_oms {
+        let required = self.require.iter().map(|required| required.0.clone());
+        std::iter::once(self.signature()).chain(required)
+    }
+
+    fn signature(&self) -> Requirement {
+        match self.accept_oms {
             true => Requirement::AnySignature,
             false => Requirement::Signature,
-        };
-        let required = self.require.iter().map(|required| required.0.clone());
-        std::iter::once(signature).chain(required)
+        }
     }
 
     /// Says what to do when `--verify` was asked for and nobody is named.

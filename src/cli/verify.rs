@@ -3,14 +3,18 @@
 use std::path::Path;
 
 use clap::Args;
+use modelctl::chain::Chain;
 use modelctl::error::{Error, Reason};
 use modelctl::installed::{Depth, Installed};
 use modelctl::model_signature::{self, Unsigned, VerifyOptions};
 use modelctl::policy::{Pins, Policy, Requirement, Verdict};
 use modelctl::reference::{Location, Reference};
-use modelctl::verify::{Artifact, verify};
+use modelctl::store::Store;
+use modelctl::verify::{Artifact, Verification, verify};
 use serde::Serialize;
+use serde_json::json;
 
+use super::chain::{ChainArgs, Setting, Walked, drawn};
 use super::files::FilesArgs;
 use super::levels::{self, SummaryArgs};
 use super::policy::{Applied, Asked, Basis, PolicyArgs};
@@ -37,6 +41,8 @@ use super::trust::{TrustArgs, explain};
       --emit-vsa --vsa-key verifier.key --verifier-id https://acme.example/verifier
   modelctl verify registry.example.com/acme/bert:v1 --ca-roots root.pem \\
       --ca-intermediates intermediate.pem --certificate-identity release@acme.example
+  modelctl verify registry.example.com/acme/bert:v1 --key bert.pub --chain \\
+      --chain-key base_model=upstream.pub
   modelctl verify ./bert --signature ./bert/model.sig --key release.pub
   modelctl verify ./bert --trusted-root trusted_root.json \\
       --certificate-identity ci@example.com --certificate-oidc-issuer https://accounts.example.com")]
@@ -62,6 +68,8 @@ pub(super) struct VerifyArgs {
     registry: RegistryArgs,
     #[command(flatten)]
     mirrors: MirrorArgs,
+    #[command(flatten)]
+    chain: ChainArgs,
 }
 
 #[derive(Serialize)]
@@ -95,9 +103,65 @@ impl VerifyArgs {
     }
 }
 
+impl VerifyArgs {
+    /// Walks the chain of what is verified, if that is asked for; one that is broken is a failure.
+    async fn walk(
+        &self,
+        store: &dyn Store,
+        verification: &Verification,
+        basis: &Basis,
+        stores: &Stores,
+        terminal: &Terminal,
+    ) -> Result<Option<Chain>, Failure> {
+        // What is not admitted itself is refused for that.
+        if !verification.verdict().admits() {
+            return Ok(None);
+        }
+        let setting = Setting {
+            trust: &self.trust,
+            registry: &self.registry,
+            mirrors: &self.mirrors,
+            stores,
+            terminal,
+        };
+        let location = verification.artifact().reference().location();
+        let Some(walker) = self.chain.walker(location, basis, setting).await? else {
+            return Ok(None);
+        };
+        walker.unbroken(store, verification).await.map(Some)
+    }
+
+    /// Returns `report` with the artifact's reference on stdout, and its chain there too if a flag
+    /// asked for it.
+    fn shown(
+        &self,
+        report: Report,
+        chain: Option<&Chain>,
+        pinned: &Reference,
+    ) -> Result<Report, Failure> {
+        let Some(chain) = chain else {
+            return Ok(report.line(pinned));
+        };
+        let report = report.with(&Walked::new(chain))?;
+        let lines = drawn(chain).into_iter();
+        Ok(match self.chain.is_given() {
+            true => lines.fold(report, Report::line),
+            false => lines.fold(report, Report::say).line(pinned),
+        })
+    }
+}
+
 pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report, Failure> {
     if args.files.signature.is_some() || is_directory(&args.target) {
         args.summary.refuse_for_directories()?;
+    }
+    let is_directory = is_directory(&args.target);
+    if args.chain.is_given() && (is_directory || args.files.signature.is_some()) {
+        let message =
+            "a directory's chain is not walked: the models that it was made from are not in it";
+        return Err(Error::new(Reason::Usage, message)
+            .hint("name the artifact: `modelctl verify REF --chain`")
+            .into());
     }
     if args.files.signature.is_some() {
         return verify_model(Path::new(&args.target), &args, terminal).await;
@@ -108,7 +172,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .hint("name one: `--signature model.sig`")
             .into());
     }
-    if is_directory(&args.target) {
+    if is_directory {
         return verify_directory(Path::new(&args.target), &args, terminal).await;
     }
     if args.deep {
@@ -118,12 +182,12 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
                 .into(),
         );
     }
-    verify_artifact(&args.target.parse()?, &args, terminal).await
+    verify_artifact(args.target.parse()?, &args, terminal).await
 }
 
 /// Verifies what is attached to `reference`, and says so to others if that is wanted.
 async fn verify_artifact(
-    reference: &Reference,
+    reference: Reference,
     args: &VerifyArgs,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
@@ -131,7 +195,7 @@ async fn verify_artifact(
     let basis = args.basis(reference.location(), &stores, terminal).await?;
     let summary = args.summary.prepare(basis.applied.as_ref(), terminal)?;
     let store = stores.read(reference.location())?;
-    let artifact = Artifact::resolve(&*store, reference).await?;
+    let artifact = Artifact::resolve(&*store, &reference).await?;
     let verification = verify(&*store, artifact, &basis.trust, &basis.policy).await?;
     let pinned = verification.artifact().pinned();
     let slsa = levels::reached(&basis, verification.verdict());
@@ -146,12 +210,16 @@ async fn verify_artifact(
         verdict: verification.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
+    let walked = args.walk(&*store, &verification, &basis, &stores, terminal);
+    let broken = |failure: Failure| failure.with(&json).with(&json!({ "verified": false }));
+    let walked = walked.await.map_err(broken)?;
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
         Ok(admitted) => {
             let report = Report::of(&json)?.with(&stores.sources())?;
             let report = report.say(format!("verified {pinned}"));
-            let report = lines.into_iter().fold(report, Report::say).line(pinned);
+            let report = lines.into_iter().fold(report, Report::say);
+            let report = args.shown(report, walked.as_ref(), &pinned)?;
             match summary {
                 Some(summary) => summary.emit(&admitted, &stores, report).await,
                 None => Ok(report),
@@ -287,5 +355,9 @@ async fn verify_directory(
         size(checked.hashed_bytes),
     );
     let report = Report::of(&data)?.say(summary);
+    let walked = "note: the policy asks for the whole chain, which was walked when it was pulled; \
+                  `modelctl verify REF --chain` walks it again";
+    let asks = basis.chain.as_ref().is_some_and(|c| c.rule().required);
+    let report = asks.then_some(walked).into_iter().fold(report, Report::say);
     Ok(lines.into_iter().fold(report, Report::say).line(reference))
 }

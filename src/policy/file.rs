@@ -7,12 +7,14 @@
 
 mod authorities;
 mod builders;
+mod chain;
 mod constraints;
 mod content;
 mod node;
 mod policies;
 
 pub use authorities::{CertificateAnchor, Certificates, Instance, Trusted, TrustedKey};
+pub use chain::{ChainRule, Others, Vouching};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -80,6 +82,8 @@ pub struct ScopedPolicy {
     pub conditions: Conditions,
     /// What it asks for.
     pub policy: Policy,
+    /// What it asks of the models that a model was made from.
+    pub chain: Option<ChainRule>,
 }
 
 /// What becomes of what a policy does not admit.
@@ -127,6 +131,11 @@ impl PolicyFile {
         read(fields, Digest::of(bytes))
     }
 
+    /// Returns the policy that is called `name`.
+    pub fn named(&self, name: &str) -> Option<&ScopedPolicy> {
+        self.policies.iter().find(|policy| policy.name == name)
+    }
+
     /// Returns the policy for a repository: of those that cover it, the most specific one.
     pub fn covering(&self, location: &Location) -> Option<&ScopedPolicy> {
         let scopes = self.policies.iter().flat_map(|policy| {
@@ -142,6 +151,12 @@ impl PolicyFile {
 }
 
 impl ScopedPolicy {
+    /// Returns the names of everyone whose summaries stand in for a part of a chain.
+    pub fn vouching(&self) -> impl Iterator<Item = &str> {
+        let vouchers = self.chain.iter().flat_map(|chain| &chain.vouchers);
+        vouchers.flat_map(|one| one.authorities.iter().map(String::as_str))
+    }
+
     /// Returns the names of everyone whom this policy asks for.
     pub fn authorities(&self) -> BTreeSet<&str> {
         let named = self

@@ -135,6 +135,23 @@ impl Rule {
         self
     }
 
+    /// Whether a signature, of whatever kind, is what is required.
+    pub(super) fn is_signature(&self) -> bool {
+        !matches!(self.requirement, Requirement::Attestation { .. })
+    }
+
+    /// Returns what asks the same people, under the same conditions, for an attestation of
+    /// `predicate_type`, whatever it says.
+    pub(super) fn attesting(&self, predicate_type: &str) -> Self {
+        Self {
+            requirement: Requirement::Attestation {
+                predicate_type: predicate_type.to_owned(),
+            },
+            constraints: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// Returns what is required.
     pub fn requirement(&self) -> &Requirement {
         &self.requirement

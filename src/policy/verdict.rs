@@ -11,7 +11,7 @@ use crate::slsa::Assessment;
 use crate::trust::{Authenticated, Format, Recognised, SignerIdentity, Witness};
 
 /// What a policy says about an artifact, requirement by requirement.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Verdict {
     /// One finding for each requirement, in the policy's order.
     pub findings: Vec<Finding>,
@@ -21,7 +21,7 @@ pub struct Verdict {
 }
 
 /// Whether one requirement is met, and by what or why not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// What was required.

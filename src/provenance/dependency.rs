@@ -71,6 +71,14 @@ impl Role {
         Self::TrainingEnvironment,
     ];
 
+    /// The roles of models, whose own origin is to be looked at.
+    pub const MODELS: [Self; 3] = [Self::BaseModel, Self::Adapter, Self::Teacher];
+
+    /// Whether this is a model's role.
+    pub fn is_model(self) -> bool {
+        Self::MODELS.contains(&self)
+    }
+
     /// Returns the word that statements use.
     pub fn word(self) -> &'static str {
         match self {

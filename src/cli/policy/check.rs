@@ -182,6 +182,7 @@ fn notes(file: &PolicyFile) -> Vec<String> {
     let mut asked: BTreeSet<&str> = BTreeSet::new();
     for scoped in &file.policies {
         asked.extend(scoped.authorities());
+        asked.extend(scoped.vouching());
         if scoped.mode == Mode::Warn {
             notes.push(format!("the policy `{}` only warns", scoped.name));
         }

@@ -18,7 +18,8 @@ use super::{Applied, Asked, PolicyArgs};
 /// Show which policy covers an artifact, what it asks for, and what meets each requirement or why
 /// nothing does.
 ///
-/// Nothing is fetched but manifests and bundles. The exit code is that of `verify`.
+/// Nothing is fetched but manifests and bundles. The exit code is that of `verify`, which walks the
+/// chain besides if the policy asks for it.
 #[derive(Args)]
 #[command(after_help = "Examples:
   modelctl policy explain registry.example.com/acme/bert:v1
@@ -77,6 +78,10 @@ pub(super) async fn run(args: ExplainArgs, terminal: &Terminal) -> Result<Report
         None => "the flags ask for:".to_owned(),
     }];
     lines.extend(asks(&basis.policy));
+    if basis.chain.as_ref().is_some_and(|c| c.rule().required) {
+        let chain = "  a whole chain, which `modelctl verify` walks and this does not";
+        lines.push(chain.to_owned());
+    }
     lines.push(format!("{} has:", verification.artifact().pinned()));
     lines.extend(explain(verdict));
     match verification.admit() {

@@ -24,7 +24,7 @@ pub(in super::super) struct PolicyArgs {
 }
 
 impl PolicyArgs {
-    /// Whether a policy file is named.
+    /// Whether a file is named.
     pub(in super::super) fn is_given(&self) -> bool {
         self.policy.is_some()
     }

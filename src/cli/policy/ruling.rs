@@ -1,5 +1,7 @@
 //! By what an artifact is judged: flags, a policy file, both, or nothing.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use modelctl::digest::Digest;
 use modelctl::error::{Error, Reason, Result};
@@ -13,6 +15,7 @@ use serde::Serialize;
 use super::super::stores::Stores;
 use super::super::terminal::Terminal;
 use super::super::trust::TrustArgs;
+use super::links::ChainPolicy;
 use super::place::PolicyArgs;
 use super::{revocations, roots};
 
@@ -32,6 +35,25 @@ pub(in super::super) struct Basis {
     pub(in super::super) policy: Policy,
     /// The policy file that it comes from, or that flags add to.
     pub(in super::super) applied: Option<Applied>,
+    /// What the policy file asks of chains.
+    pub(in super::super) chain: Option<ChainPolicy>,
+    /// The names of everyone whom the policy file knows.
+    authorities: BTreeSet<String>,
+}
+
+impl Basis {
+    /// Refuses flags that call somebody what the policy file calls somebody: a policy goes by names.
+    pub(in super::super) fn refuse_namesakes(&self, own: &TrustRoot) -> Result<()> {
+        refuse_namesakes(own, |name| self.authorities.contains(name))
+    }
+}
+
+fn refuse_namesakes(own: &TrustRoot, is_known: impl Fn(&str) -> bool) -> Result<()> {
+    let Some(name) = own.names().find(|name| is_known(name)) else {
+        return Ok(());
+    };
+    let message = format!("`{name}` is also the name of an authority of the policy");
+    Err(Error::new(Reason::Usage, message).hint(format!("write it differently: `./{name}`")))
 }
 
 /// Which policy of which file was applied, in JSON.
@@ -145,6 +167,8 @@ impl PolicyArgs {
                 .believing(file.builders.clone())
                 .under(circumstances),
             applied: Some(applied(&file, scoped)),
+            chain: None,
+            authorities: file.authorities.keys().cloned().collect(),
         }))
     }
 }
@@ -169,6 +193,8 @@ async fn flags(trust: &TrustArgs, pins: Pins, terminal: &Terminal) -> Result<Bas
         trust: trust.root(terminal).await?,
         policy: trust.policy()?.under(circumstances),
         applied: None,
+        chain: None,
+        authorities: BTreeSet::new(),
     })
 }
 
@@ -193,14 +219,7 @@ async fn covered(
     }
     if let Some(flags) = flags.filter(|flags| !flags.is_empty()) {
         let own = flags.root(terminal).await?;
-        if let Some(name) = own
-            .names()
-            .find(|name| file.authorities.contains_key(*name))
-        {
-            let message = format!("`{name}` is also the name of an authority of the policy");
-            return Err(Error::new(Reason::Usage, message)
-                .hint(format!("write it differently: `./{name}`")));
-        }
+        refuse_namesakes(&own, |name| file.authorities.contains_key(name))?;
         policy = policy.and(flags.policy_of(own.names())?);
         trust = trust.and(own);
     }
@@ -210,6 +229,8 @@ async fn covered(
         revocations: revocations::load(file, stores, terminal).await?,
     };
     Ok(Basis {
+        chain: ChainPolicy::of(file, scoped, &circumstances),
+        authorities: file.authorities.keys().cloned().collect(),
         trust,
         policy: policy.under(circumstances),
         applied: Some(applied(file, scoped)),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::authorities::Trusted;
 use super::builders::{check_reached, of_level, provenance};
+use super::chain::{self, ChainRule};
 use super::constraints::{constraints, summary};
 use super::content::content;
 use super::node::{Fields, Node};
@@ -26,8 +27,9 @@ pub(super) fn policies(
 ) -> Result<Vec<ScopedPolicy>> {
     let mut policies: Vec<ScopedPolicy> = Vec::new();
     let mut scopes: Vec<(Scope, Node<'_>)> = Vec::new();
+    let mut uses = Vec::new();
     for node in node.list()? {
-        let (policy, own) = policy(node, known, builders)?;
+        let (policy, own) = policy(node, known, builders, &mut uses)?;
         if policies.iter().any(|other| other.name == policy.name) {
             return Err(node.wrong(&format!("there is another policy `{}`", policy.name)));
         }
@@ -40,6 +42,7 @@ pub(super) fn policies(
         }
         policies.push(policy);
     }
+    chain::check_uses(&uses, &policies)?;
     for (scope, node) in &scopes {
         let others = || scopes.iter().map(|(other, _)| other);
         if scope.is_hidden_by(others) {
@@ -50,10 +53,12 @@ pub(super) fn policies(
     Ok(policies)
 }
 
+/// Reads a policy, and adds to `uses` where it names others.
 fn policy<'a>(
     node: Node<'a>,
     known: &Known,
     builders: &Builders,
+    uses: &mut Vec<Node<'a>>,
 ) -> Result<(ScopedPolicy, Vec<(Scope, Node<'a>)>)> {
     let mut fields = node.table()?;
     let name = fields.need("name")?.text()?.to_owned();
@@ -71,6 +76,8 @@ fn policy<'a>(
     let conditions = conditions(&mut fields)?;
     let content = content(fields.take("content"))?;
     let rules = rules(&mut fields, known, builders, &conditions)?;
+    let chain = fields.take("chain");
+    let chain: Option<ChainRule> = chain.map(|n| chain::rule(n, known, uses)).transpose()?;
     fields.finish()?;
     let downgrade = downgrade.transpose()?.unwrap_or(Downgrade::Allow);
     let policy = ScopedPolicy {
@@ -82,6 +89,7 @@ fn policy<'a>(
             .on_downgrade(downgrade)
             .believing(builders.clone())
             .containing(content),
+        chain,
     };
     Ok((policy, scopes))
 }
