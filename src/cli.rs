@@ -5,6 +5,7 @@
 
 mod attachment;
 mod attest;
+mod audit;
 mod cache;
 mod certificates;
 mod chain;
@@ -116,6 +117,7 @@ enum Command {
     Tag(tag::TagArgs),
     Cache(cache::CacheArgs),
     Policy(policy::PolicyCommand),
+    Audit(audit::AuditCommand),
     Login(login::LoginArgs),
     Logout(logout::LogoutArgs),
     GenerateKeyPair(generate_key_pair::GenerateKeyPairArgs),
@@ -139,6 +141,7 @@ impl Command {
             Self::Tag(_) => "tag",
             Self::Cache(args) => args.name(),
             Self::Policy(_) => "policy",
+            Self::Audit(args) => args.name(),
             Self::Login(_) => "login",
             Self::Logout(_) => "logout",
             Self::GenerateKeyPair(_) => "generate-key-pair",
@@ -161,6 +164,7 @@ impl Command {
             Self::Tag(args) => tag::run(args, terminal).await,
             Self::Cache(args) => cache::run(args).await,
             Self::Policy(args) => policy::run(args, terminal).await,
+            Self::Audit(args) => audit::run(args, terminal).await,
             Self::Login(args) => login::run(args, terminal).await,
             Self::Logout(args) => logout::run(args, terminal).await,
             Self::GenerateKeyPair(args) => generate_key_pair::run(args, terminal),

@@ -312,6 +312,8 @@ reasons! {
     LayoutInvalid = "layout-invalid" => Content,
     /// A pulled directory differs from its receipt.
     DirectoryChanged = "directory-changed" => Content,
+    /// An audit log is not as it was written, or not what was signed of it.
+    AuditBroken = "audit-broken" => Content,
 
     /// A tag, manifest or repository is not there.
     ReferenceNotFound = "reference-not-found" => NotFound,

@@ -9,6 +9,7 @@
 //! `ARCHITECTURE.md` says which file does what, and in which direction they may import each other.
 
 pub mod attest;
+pub mod audit;
 mod backoff;
 pub mod blob;
 pub mod buffer;

@@ -147,6 +147,12 @@ pub const POLICY_FILE: u64 = 1 << 20;
 /// Entries of a list of revocations.
 pub const REVOCATIONS: usize = 65_536;
 
+/// A line of an audit log: some thirty bundles, each with who signed it, fit.
+pub const AUDIT_LINE: usize = 64 << 10;
+
+/// Breaks of an audit log that are told one by one: a log that is none has one on each line.
+pub const AUDIT_BREAKS: usize = 100;
+
 /// What a credential helper may print.
 pub const HELPER_OUTPUT: u64 = 64 << 10;
 

@@ -4,6 +4,7 @@
 //! one in one way for every kind of authority: find who could have signed, check the signature
 //! over the exact bytes, and only then read the statement.
 
+mod fact;
 mod key;
 mod own;
 pub mod pki;
@@ -12,6 +13,7 @@ pub mod sigstore;
 mod validity;
 mod witness;
 
+pub use fact::Trusted;
 pub use signed::Blob;
 pub use validity::Validity;
 pub use witness::{LogProof, Witness};

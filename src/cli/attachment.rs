@@ -13,6 +13,8 @@ use modelctl::verify::Artifact;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::audit::Recorder;
+
 /// A referrer that a command attached, in JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,6 +49,8 @@ pub(super) struct Target<'a> {
     pub(super) signer: &'a dyn Signer,
     /// Whether in cosign's older form, too.
     pub(super) is_legacy: bool,
+    /// What records it, before it is done.
+    pub(super) recorder: &'a Recorder,
 }
 
 /// A target that was looked at.
@@ -66,6 +70,7 @@ impl<'a> Target<'a> {
 impl Attaching<'_> {
     /// Signs the artifact; `annotations` are signed with it.
     pub(super) async fn sign(&mut self, annotations: Map<String, Value>) -> Result<Attachment> {
+        self.record(SIGNATURE).await?;
         let done = self.attacher.sign(annotations.clone(), Timestamp::now());
         let (done, to) = (done.await?, &self.to);
         let legacy = match to.is_legacy {
@@ -78,6 +83,7 @@ impl Attaching<'_> {
     /// Signs the list of the artifact's files, as a model called `name`. After [`Self::sign`]: a
     /// model signature alone would make cosign overlook older kinds of signatures.
     pub(super) async fn sign_model(&mut self, name: &str) -> Result<Attachment> {
+        self.record(oms::PREDICATE).await?;
         let done = self.attacher.sign_model(name, Timestamp::now()).await?;
         Ok(Attachment::new(oms::PREDICATE, done, None))
     }
@@ -87,6 +93,7 @@ impl Attaching<'_> {
         let mut attached = Vec::new();
         for claim in claims {
             let predicate_type = claim.predicate_type.clone();
+            self.record(&predicate_type).await?;
             let done = self.attacher.attest(claim, Timestamp::now()).await?;
             let legacy = match self.to.is_legacy {
                 true => Some(attest_legacy(self.to.store, self.to.artifact, &done).await?),
@@ -95,6 +102,17 @@ impl Attaching<'_> {
             attached.push(Attachment::new(&predicate_type, done, legacy));
         }
         Ok(attached)
+    }
+
+    /// Records what is about to be signed.
+    async fn record(&self, predicate_type: &str) -> Result<()> {
+        let Target {
+            artifact,
+            signer,
+            recorder,
+            ..
+        } = &self.to;
+        recorder.signing(artifact, *signer, predicate_type).await
     }
 }
 

@@ -12,6 +12,7 @@ use modelctl::verify::Artifact;
 use serde_json::{Value, json};
 
 use super::attachment::{Attachment, Target};
+use super::audit::{AuditArgs, Recorder};
 use super::report::{Failure, Report};
 use super::signing::SigningArgs;
 use super::stores::{RegistryArgs, Stores, read};
@@ -58,6 +59,8 @@ pub(super) struct AttestArgs {
     signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 /// What is to be stated, known before the artifact is looked at.
@@ -75,8 +78,19 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
     let Some(reference) = &args.reference else {
         return Err(Error::new(Reason::Usage, "nothing is named to be attested").into());
     };
+    let recorder = args.audit.recorder("attest", reference).await?;
+    let attested = attest(&args, reference, &recorder, terminal).await;
+    recorder.finish(attested).await
+}
+
+async fn attest(
+    args: &AttestArgs,
+    reference: &Reference,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     let stores = args.registry.stores(terminal)?;
-    let stated = stated(&args, reference, &stores, terminal).await?;
+    let stated = stated(args, reference, &stores, terminal).await?;
     let is_legacy = args.signing.is_legacy();
     let signing = args.signing.prepare(&args.registry, terminal)?;
     let store = stores.write(reference.location())?;
@@ -91,6 +105,7 @@ pub(super) async fn run(args: AttestArgs, terminal: &Terminal) -> Result<Report,
         artifact: &artifact,
         signer: &*by.signer,
         is_legacy,
+        recorder,
     };
     let done = to.open().await?.attest(claims).await?;
     let lines: Vec<_> = done.iter().map(|one| summary(one, &by.name)).collect();

@@ -18,6 +18,12 @@ pub(super) fn variable(name: &str) -> Option<Secret> {
     std::env::var(name).ok().map(Secret::new)
 }
 
+/// Returns the audit log in which decisions are recorded.
+pub(super) fn audit_log() -> Option<PathBuf> {
+    let named = std::env::var_os("MODELCTL_AUDIT_LOG");
+    named.filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 /// Returns the passphrase of keys: `MODELCTL_PASSWORD`, else `COSIGN_PASSWORD`. An empty one is one.
 pub(super) fn key_password() -> Option<Secret> {
     ["MODELCTL_PASSWORD", "COSIGN_PASSWORD"]

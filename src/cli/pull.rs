@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use modelctl::content::Objection;
 use modelctl::download::Retry;
-use modelctl::error::{Error, Reason};
+use modelctl::error::{Error, Reason, Result};
 use modelctl::installed::Installed;
 use modelctl::policy::Pins;
 use modelctl::reference::Reference;
@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::gate::{Admitted, Gate};
+use super::audit::{AuditArgs, Recorder};
 use super::cache::PullCacheArgs;
 use super::chain::ChainArgs;
 use super::content::{self, ContentArgs};
@@ -101,6 +102,8 @@ pub(super) struct PullArgs {
     cache: PullCacheArgs,
     #[command(flatten)]
     chain: ChainArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 /// How large files are written.
@@ -160,20 +163,31 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
                 .into(),
         );
     }
-    let directory = directory(&args)?;
+    let recorder = args.audit.recorder("pull", &args.reference).await?;
+    let pulled = pull_model(&args, &recorder, terminal).await;
+    recorder.finish(pulled).await
+}
+
+async fn pull_model(
+    args: &PullArgs,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    let directory = directory(args)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let store = stores.read(args.reference.location())?;
     let asked = Asked {
         location: args.reference.location(),
         verify: args.verify,
-        pins: pins(&args, &directory),
+        pins: pins(args, &directory),
     };
     let ruling = args.policy.ruling(&args.trust, asked, &stores, terminal);
     let ruling = ruling.await?;
     let content = args.content.gate(&ruling)?;
     let gate = Gate {
         store: &*store,
-        args: &args,
+        args,
+        recorder,
         stores: &stores,
         terminal,
     };
@@ -182,7 +196,7 @@ pub(super) async fn run(args: PullArgs, terminal: &Terminal) -> Result<Report, F
         applied,
         chain,
     } = gate.admit(ruling).await?;
-    let signature = model_signature(&*store, &artifact, &args).await?;
+    let signature = model_signature(&*store, &artifact, args).await?;
     let options = PullOptions {
         selection: Selection {
             include: args.include.clone(),

@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde_json::Map;
 
 use super::attachment::{Attachment, Target, annotation};
+use super::audit::{AuditArgs, Recorder};
 use super::content::FormatArgs;
 use super::gate::{GateArgs, fresh};
 use super::report::{Failure, Report, count, size};
@@ -91,6 +92,8 @@ pub(super) struct PushArgs {
     registry: RegistryArgs,
     #[command(flatten)]
     concurrency: ConcurrencyArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 #[derive(Serialize)]
@@ -107,6 +110,16 @@ struct Pushed {
 
 pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, Failure> {
     check_flags(&args)?;
+    let recorder = Arc::new(args.audit.recorder("push", &args.reference).await?);
+    let pushed = push_model(&args, &recorder, terminal).await;
+    recorder.finish(pushed).await
+}
+
+async fn push_model(
+    args: &PushArgs,
+    recorder: &Arc<Recorder>,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     // Everything that can be wrong with keys and predicates shows before a byte is sent.
     let attestations = attestations(&args.attest)?;
     let is_legacy = args.signing.is_legacy();
@@ -117,13 +130,13 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     };
     let own = args.signing.key().filter(|_| !signs);
     let required = args.gate.required(&args.directory, own)?;
-    let mut options = options(&args, terminal)?;
+    let mut options = options(args, terminal)?;
     let stores = args.registry.stores(terminal)?;
     let training = args.training(&stores, &options, terminal).await?;
     let name = model_signature::name(&args.directory)?;
     let plan = Plan::read(&args.directory, &options.pack).await?;
     options.gate = match required {
-        Some(gate) => Some(gate),
+        Some(gate) => Some(recorder.watch(gate)),
         None => fresh(&args.directory, &plan)?,
     };
     let content = examine(&plan, &args.formats, args.strict_content, terminal).await?;
@@ -148,6 +161,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
             artifact: &artifact,
             signer: &*by.signer,
             is_legacy,
+            recorder,
         };
         let mut to = to.open().await?;
         if args.sign {
@@ -161,7 +175,7 @@ pub(super) async fn run(args: PushArgs, terminal: &Terminal) -> Result<Report, F
     if let Some(tag) = args.reference.tag().filter(|_| !pushed.is_tagged) {
         store.put_manifest(&pushed.document, Some(tag)).await?;
     }
-    let report = report(&args, &artifact, &pushed, referrers)?;
+    let report = report(args, &artifact, &pushed, referrers)?;
     Ok(report.with(&serde_json::json!({ "content": content }))?)
 }
 

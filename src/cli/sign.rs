@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::Map;
 
 use super::attachment::{Attachment, Target, annotation};
+use super::audit::{AuditArgs, Recorder};
 use super::files::FilesArgs;
 use super::report::{Failure, Report};
 use super::signing::SigningArgs;
@@ -57,6 +58,8 @@ pub(super) struct SignArgs {
     signing: SigningArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 /// A signed or attested artifact, in JSON.
@@ -68,9 +71,19 @@ struct Signed {
 }
 
 pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, Failure> {
-    if is_directory(&args.target) {
-        return sign_directory(Path::new(&args.target), &args, terminal).await;
-    }
+    let recorder = args.audit.recorder("sign", &args.target).await?;
+    let signed = match is_directory(&args.target) {
+        true => sign_directory(Path::new(&args.target), &args, &recorder, terminal).await,
+        false => sign_artifact(&args, &recorder, terminal).await,
+    };
+    recorder.finish(signed).await
+}
+
+async fn sign_artifact(
+    args: &SignArgs,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     let directory_only = args.force.then_some("--force").or(args.files.given());
     if let Some(flag) = directory_only {
         let message = format!("`{flag}` is for directories");
@@ -92,6 +105,7 @@ pub(super) async fn run(args: SignArgs, terminal: &Terminal) -> Result<Report, F
         artifact: &artifact,
         signer: &*by.signer,
         is_legacy,
+        recorder,
     };
     let annotations = args.annotation.iter().cloned();
     let annotations = annotations.map(|(key, value)| (key, value.into()));
@@ -120,6 +134,7 @@ struct SignedDirectory<'a> {
 async fn sign_directory(
     directory: &Path,
     args: &SignArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     if args.signing.is_legacy() {
@@ -139,6 +154,7 @@ async fn sign_directory(
     let tree = args.files.tree(directory)?;
     let by = signing.signer(terminal).await?;
     let signer = &*by.signer;
+    recorder.signing_directory(signer, oms::PREDICATE).await?;
     let bundle = model_signature::sign(directory, &tree, signer, terminal.progress()).await?;
     let existing = match args.force {
         true => Existing::Replace,

@@ -14,6 +14,7 @@ use modelctl::verify::{Artifact, Verification, verify};
 use serde::Serialize;
 use serde_json::json;
 
+use super::audit::{AuditArgs, Grounds, Recorder};
 use super::chain::{ChainArgs, Setting, Walked, drawn};
 use super::files::FilesArgs;
 use super::levels::{self, SummaryArgs};
@@ -70,6 +71,8 @@ pub(super) struct VerifyArgs {
     mirrors: MirrorArgs,
     #[command(flatten)]
     chain: ChainArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 #[derive(Serialize)]
@@ -152,6 +155,16 @@ impl VerifyArgs {
 }
 
 pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    let recorder = args.audit.recorder("verify", &args.target).await?;
+    let verified = verify_target(&args, &recorder, terminal).await;
+    recorder.finish(verified).await
+}
+
+async fn verify_target(
+    args: &VerifyArgs,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     if args.files.signature.is_some() || is_directory(&args.target) {
         args.summary.refuse_for_directories()?;
     }
@@ -164,7 +177,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .into());
     }
     if args.files.signature.is_some() {
-        return verify_model(Path::new(&args.target), &args, terminal).await;
+        return verify_model(Path::new(&args.target), args, recorder, terminal).await;
     }
     if let Some(flag) = args.files.given() {
         let message = format!("`{flag}` is about model signatures");
@@ -173,7 +186,7 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
             .into());
     }
     if is_directory {
-        return verify_directory(Path::new(&args.target), &args, terminal).await;
+        return verify_directory(Path::new(&args.target), args, recorder, terminal).await;
     }
     if args.deep {
         return Err(
@@ -182,15 +195,16 @@ pub(super) async fn run(args: VerifyArgs, terminal: &Terminal) -> Result<Report,
                 .into(),
         );
     }
-    verify_artifact(args.target.parse()?, &args, terminal).await
+    verify_artifact(args, recorder, terminal).await
 }
 
 /// Verifies what is attached to `reference`, and says so to others if that is wanted.
 async fn verify_artifact(
-    reference: Reference,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
+    let reference: Reference = args.target.parse()?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
     let summary = args.summary.prepare(basis.applied.as_ref(), terminal)?;
@@ -210,9 +224,14 @@ async fn verify_artifact(
         verdict: verification.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
+    let digest = verification.artifact().digest();
+    recorder.about(digest);
     let walked = args.walk(&*store, &verification, &basis, &stores, terminal);
     let broken = |failure: Failure| failure.with(&json).with(&json!({ "verified": false }));
     let walked = walked.await.map_err(broken)?;
+    recorder
+        .judged(Grounds::from(&basis), Some(digest), verification.verdict())
+        .await?;
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
         Ok(admitted) => {
@@ -251,6 +270,7 @@ struct VerifiedModel<'a> {
 async fn verify_model(
     path: &Path,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     if let Some(flag) = args.trust.requires() {
@@ -280,6 +300,11 @@ async fn verify_model(
         verdict: found.verdict(),
     };
     let json = serde_json::to_value(&data).unwrap_or_default();
+    let grounds = Grounds {
+        trust: &trust,
+        applied: None,
+    };
+    recorder.judged(grounds, None, found.verdict()).await?;
     let lines = explain(found.verdict());
     let files = count(found.files(), "file");
     match found.admit() {
@@ -315,6 +340,7 @@ struct VerifiedDirectory<'a> {
 async fn verify_directory(
     directory: &Path,
     args: &VerifyArgs,
+    recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
     let depth = if args.deep { Depth::Deep } else { Depth::Quick };
@@ -339,6 +365,10 @@ async fn verify_directory(
         slsa,
         verdict: &verdict,
     };
+    let digest = Some(installed.digest());
+    recorder
+        .judged(Grounds::from(&basis), digest, &verdict)
+        .await?;
     if let Some(error) = modelctl::verify::refusal(&verdict, installed.reference()) {
         return Err(Failure::from(error).with(&data).details(lines));
     }

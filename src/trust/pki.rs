@@ -35,7 +35,7 @@ pub struct Pki {
 
 /// What trust begins with.
 #[derive(Debug, Clone)]
-enum Anchor {
+pub(super) enum Anchor {
     /// Whoever these authorities say is one of the signers.
     Roots {
         roots: Vec<Certificate>,
@@ -96,6 +96,11 @@ fn mismatch(found: &str, expected: &str) -> Error {
 }
 
 impl Pki {
+    /// Returns what trust begins with.
+    pub(super) fn anchor(&self) -> &Anchor {
+        &self.anchor
+    }
+
     /// Returns trust in what `roots` say of `signers`. Both must be there: a company's authority
     /// issues certificates to more people than release models.
     pub fn with_roots(roots: Vec<Certificate>, signers: Signers, now: Timestamp) -> Result<Self> {

@@ -7,6 +7,7 @@ use modelctl::reference::Reference;
 use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
+use super::super::audit::{AuditArgs, Grounds, Recorder};
 use super::super::parse;
 use super::super::report::{Failure, Report};
 use super::super::stores::{MirrorArgs, RegistryArgs};
@@ -36,6 +37,8 @@ pub(super) struct ExplainArgs {
     registry: RegistryArgs,
     #[command(flatten)]
     mirrors: MirrorArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
 }
 
 #[derive(Serialize)]
@@ -50,6 +53,19 @@ struct Explained<'a> {
 }
 
 pub(super) async fn run(args: ExplainArgs, terminal: &Terminal) -> Result<Report, Failure> {
+    let recorder = args
+        .audit
+        .recorder("policy explain", &args.reference)
+        .await?;
+    let explained = explain_artifact(&args, &recorder, terminal).await;
+    recorder.finish(explained).await
+}
+
+async fn explain_artifact(
+    args: &ExplainArgs,
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let asked = Asked {
         location: args.reference.location(),
@@ -65,6 +81,10 @@ pub(super) async fn run(args: ExplainArgs, terminal: &Terminal) -> Result<Report
     let artifact = Artifact::resolve(&*store, &args.reference).await?;
     let verification = verify(&*store, artifact, &basis.trust, &basis.policy).await?;
     let verdict = verification.verdict();
+    let digest = verification.artifact().digest();
+    recorder
+        .judged(Grounds::from(&basis), Some(digest), verdict)
+        .await?;
     let data = Explained {
         admitted: verdict.admits(),
         reference: verification.artifact().pinned().to_string(),

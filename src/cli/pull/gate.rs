@@ -5,6 +5,7 @@ use modelctl::store::Store;
 use modelctl::verify::{Artifact, Verification, Verified, refusal, verify};
 use serde_json::Value;
 
+use super::super::audit::{Grounds, Recorder};
 use super::super::chain::{Setting, Walked, drawn};
 use super::super::levels;
 use super::super::policy::{Applied, Basis, Ruling};
@@ -25,6 +26,8 @@ pub(super) struct Admitted {
 pub(super) struct Gate<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) args: &'a PullArgs,
+    /// What records the decision before anything follows from it.
+    pub(super) recorder: &'a Recorder,
     pub(super) stores: &'a Stores,
     pub(super) terminal: &'a Terminal,
 }
@@ -37,6 +40,7 @@ impl Gate<'_> {
             Ruling::Enforce(basis) => (basis, true),
             Ruling::Warn(basis) => (basis, false),
             Ruling::Unchecked(why) => {
+                self.recorder.unverified(artifact.digest(), &why).await?;
                 self.say(&format!("UNVERIFIED: {why}; anyone may have made this"));
                 return Ok(Admitted {
                     artifact: Verified::unchecked(artifact, why),
@@ -62,8 +66,12 @@ impl Gate<'_> {
             "findings": verification.verdict().findings,
             "objections": verification.verdict().objections,
         });
+        let digest = verification.artifact().digest();
+        self.recorder.about(digest);
         let chain = self.walk(&verification, &basis).await;
         let chain = chain.map_err(|failure| failure.with(&json))?;
+        let (grounds, verdict) = (Grounds::from(&basis), verification.verdict());
+        self.recorder.judged(grounds, Some(digest), verdict).await?;
         let admitted = verification.admit();
         let artifact = admitted.map_err(|e| Failure::from(e).with(&json).details(lines.clone()))?;
         lines.iter().for_each(|line| self.say(line));
@@ -87,6 +95,9 @@ impl Gate<'_> {
             None => "the policy only warns, and would have admitted it".to_owned(),
             Some(error) => format!("the policy only warns: {error}"),
         };
+        let (digest, verdict) = (verification.artifact().digest(), verification.verdict());
+        let grounds = Grounds::from(&basis);
+        self.recorder.warned(grounds, digest, verdict, &why).await?;
         self.say(&format!("UNVERIFIED: {why}"));
         let artifact = Verified::unchecked(verification.artifact().clone(), why);
         Ok(Admitted {

@@ -147,6 +147,11 @@ impl SigstoreRoot {
         })
     }
 
+    /// Returns the identifiers of the logs' keys, in hex.
+    pub(in crate::trust) fn log_identifiers(&self) -> Vec<String> {
+        self.logs.iter().map(|(key, _)| hex::encode(key)).collect()
+    }
+
     /// Verifies all about a signature with a certificate but whom that names.
     pub(super) fn verify_certificate(&self, signed: &Signed<'_>) -> Result<VerificationResult> {
         if signed.material.tlog_entries.is_empty() {
