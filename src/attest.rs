@@ -83,6 +83,16 @@ struct Stated {
     bundle: Bundle,
 }
 
+impl Stated {
+    fn again(&self) -> Attached {
+        Attached {
+            referrer: self.referrer.clone(),
+            existed: true,
+            bundle: self.bundle.clone(),
+        }
+    }
+}
+
 /// What is said of an artifact.
 enum Said {
     /// A statement.
@@ -181,14 +191,30 @@ impl<'a> Attacher<'a> {
 
     /// Signs and attaches `said`, unless the same is attached already.
     async fn attach(&mut self, said: Said, now: Timestamp) -> Result<Attached> {
-        let mut stated = self.stated.iter();
-        if let Some(before) = stated.find(|one| one.said.is_the_same(&said)) {
-            return Ok(Attached {
-                referrer: before.referrer.clone(),
-                existed: true,
-                bundle: before.bundle.clone(),
-            });
+        match self.stated.iter().find(|one| one.said.is_the_same(&said)) {
+            Some(before) => Ok(before.again()),
+            None => self.attach_new(said, now).await,
         }
+    }
+
+    /// Signs and attaches `statement`, unless one that is the `same` is attached already.
+    pub(crate) async fn attach_unless(
+        &mut self,
+        statement: Statement,
+        same: impl Fn(&Statement, &Statement) -> bool,
+        now: Timestamp,
+    ) -> Result<Attached> {
+        let is_same = |one: &&Stated| match &one.said {
+            Said::Statement(found) => same(found, &statement),
+            Said::Files(_) => false,
+        };
+        match self.stated.iter().find(is_same) {
+            Some(before) => Ok(before.again()),
+            None => self.attach_new(Said::Statement(statement), now).await,
+        }
+    }
+
+    async fn attach_new(&mut self, said: Said, now: Timestamp) -> Result<Attached> {
         let bundle = sign_payload(said.payload()?, self.signer).await?;
         let (subject, kind) = (self.artifact.document().descriptor(), said.predicate_type());
         let referrer = referrer::attach(self.store, subject, &bundle, kind, now).await?;
@@ -297,7 +323,7 @@ async fn stated(
 
 /// Whether two statements say the same about the same content; what the content is called, and the
 /// version of the format, may differ.
-fn says_the_same(one: &Statement, other: &Statement) -> bool {
+pub(crate) fn says_the_same(one: &Statement, other: &Statement) -> bool {
     let subjects = |statement: &Statement| -> Vec<_> {
         let plain = |annotations: &serde_json::Map<String, Value>| !annotations.is_empty();
         let subjects = statement.subject.iter();

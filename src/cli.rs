@@ -21,6 +21,7 @@ mod identity;
 mod inspect;
 mod keyless;
 mod keys;
+mod levels;
 mod list;
 mod lock;
 mod login;

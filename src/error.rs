@@ -252,6 +252,8 @@ reasons! {
     PredicateTypeMismatch = "predicate-type-mismatch" => NotVerified,
     /// What an attestation says is not what the policy asks for.
     ConstraintUnmet = "constraint-unmet" => NotVerified,
+    /// Provenance is of a lower SLSA level, according to the policy, than is asked for.
+    SlsaLevel = "slsa-level" => NotVerified,
     /// A signature was made for another repository or tag, or does not say for which.
     NameMismatch = "name-mismatch" => NotVerified,
     /// A key signed outside of the time for which it is trusted.

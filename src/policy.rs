@@ -32,6 +32,7 @@ use crate::content::ContentRules;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::oms::{self, Coverage};
+use crate::slsa::{Assessment, Builders};
 use crate::statement::Statement;
 use crate::trust::{Authenticated, Recognised};
 
@@ -44,6 +45,7 @@ use crate::trust::{Authenticated, Recognised};
 #[derive(Debug, Clone)]
 pub struct Policy {
     rules: Vec<Rule>,
+    builders: Builders,
     downgrade: Downgrade,
     content: Option<ContentRules>,
     circumstances: Circumstances,
@@ -76,6 +78,7 @@ impl Policy {
         }
         Ok(Self {
             rules,
+            builders: Builders::default(),
             downgrade: Downgrade::Allow,
             content: None,
             circumstances: Circumstances::default(),
@@ -99,6 +102,13 @@ impl Policy {
         self
     }
 
+    /// Believes of provenance what `builders` says: without it, nothing is more than level 1.
+    #[must_use]
+    pub fn believing(mut self, builders: Builders) -> Self {
+        self.builders = builders;
+        self
+    }
+
     /// Says what may be in the artifact. What its manifest says of its files is judged here; the
     /// bytes are for whoever has them ([`Policy::content`]).
     #[must_use]
@@ -118,6 +128,7 @@ impl Policy {
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.rules.extend(other.rules);
+        self.builders = self.builders.and(other.builders);
         if other.downgrade == Downgrade::Deny {
             self.downgrade = Downgrade::Deny;
         }
@@ -184,11 +195,7 @@ impl Policy {
         for candidate in candidates {
             match self.consider(candidate, rule, artifact) {
                 Ok(found) => met_by.extend(found),
-                Err((reason, message)) => refused.push(Refusal {
-                    bundle: candidate.bundle,
-                    reason,
-                    message,
-                }),
+                Err(refusal) => refused.push(refusal),
             }
         }
         // One bundle counts once, however often it is attached; and what a registry lists first must
@@ -218,18 +225,23 @@ impl Policy {
         candidate: &Candidate,
         rule: &Rule,
         artifact: &Subject<'_>,
-    ) -> Result<Vec<Evidence>, (Reason, String)> {
-        let authenticated = stated(candidate, &rule.requirement, artifact)?;
+    ) -> Result<Vec<Evidence>, Refusal> {
+        let bundle = candidate.bundle;
+        let authenticated = stated(candidate, &rule.requirement, artifact)
+            .map_err(|why| Refusal::new(bundle, why))?;
         let mut counts = Vec::new();
         let mut refusals = Vec::new();
         for recognised in authenticated.recognised() {
-            let bundle = candidate.bundle;
-            match self.admit(bundle, authenticated, recognised, rule, artifact) {
-                Ok(()) => counts.push(Evidence::new(candidate, authenticated, recognised)),
+            let admitted = self.admit(bundle, authenticated, recognised, rule, artifact);
+            let admitted = admitted.map_err(|why| Refusal::new(bundle, why));
+            match admitted.and_then(|()| self.assess(bundle, authenticated, recognised, rule)) {
+                Ok(slsa) => {
+                    counts.push(Evidence::new(candidate, authenticated, recognised, slsa));
+                }
                 Err(refusal) => refusals.push(refusal),
             }
         }
-        refusals.sort_by_key(|(reason, _)| std::cmp::Reverse(verdict::nearness(*reason)));
+        refusals.sort_by_key(|refusal| std::cmp::Reverse(verdict::nearness(refusal.reason)));
         match (counts.is_empty(), refusals.into_iter().next()) {
             (true, Some(refusal)) => Err(refusal),
             _ => Ok(counts),
@@ -257,6 +269,27 @@ impl Policy {
             met.map_err(|why| (Reason::ConstraintUnmet, why))?;
         }
         Ok(())
+    }
+
+    /// Returns of which SLSA level what `recognised` signed is, if `rule` asks for one: if that is
+    /// less, it does not count.
+    fn assess(
+        &self,
+        bundle: Digest,
+        authenticated: &Authenticated,
+        recognised: &Recognised,
+        rule: &Rule,
+    ) -> Result<Option<Assessment>, Refusal> {
+        let Requirement::Provenance { level } = rule.requirement else {
+            return Ok(None);
+        };
+        let statement = authenticated.statement();
+        let found = self.builders.assess(statement, recognised.signer());
+        let found = found.map_err(|why| Refusal::new(bundle, why))?;
+        match found.level >= level {
+            true => Ok(Some(found)),
+            false => Err(Refusal::of_level(bundle, found)),
+        }
     }
 }
 

@@ -337,6 +337,7 @@ fn verdict(count: usize, length: usize) -> Verdict {
         not_covered: Vec::new(),
         time: None,
         witnesses: Vec::new(),
+        slsa: None,
     });
     let finding = Finding {
         requirement: Requirement::Signature,

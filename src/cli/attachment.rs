@@ -28,7 +28,11 @@ pub(super) struct Attachment {
 }
 
 impl Attachment {
-    fn new(predicate_type: &str, attached: Attached, legacy: Option<Descriptor>) -> Self {
+    pub(super) fn new(
+        predicate_type: &str,
+        attached: Attached,
+        legacy: Option<Descriptor>,
+    ) -> Self {
         Self {
             predicate_type: predicate_type.to_owned(),
             referrer: attached.referrer,

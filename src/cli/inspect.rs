@@ -24,6 +24,7 @@ use super::terminal::{Terminal, printable};
 #[command(after_help = "Examples:
   modelctl inspect oci:./store:v1
   modelctl inspect oci:./store:v1 --provenance --key cosign.pub
+  modelctl inspect registry.example.com/acme/bert:v1 --provenance --policy policy.toml
   modelctl inspect registry.example.com/acme/bert:v1 --json | jq '.files[].path'")]
 pub(super) struct InspectArgs {
     /// What to show.
@@ -88,7 +89,10 @@ pub(super) async fn run(args: InspectArgs, terminal: &Terminal) -> Result<Report
             .collect(),
         annotations: manifest.annotations.clone(),
     };
-    let provenance = args.provenance.read(&*store, &artifact, terminal).await?;
+    let provenance = args
+        .provenance
+        .read(&*store, &artifact, &stores, terminal)
+        .await?;
     let mut lines = lines(&data);
     let mut report = Report::of(&data)?;
     if let Some(provenance) = &provenance {

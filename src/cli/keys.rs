@@ -41,6 +41,15 @@ pub(super) struct SignerArgs {
 }
 
 impl SignerArgs {
+    /// Returns whoever holds this private key.
+    pub(super) fn of_key(key: String) -> Self {
+        Self {
+            key: Some(key),
+            certificate: None,
+            certificate_chain: None,
+        }
+    }
+
     /// Opens the key, asking for its passphrase or PIN if it has one.
     pub(super) fn signer(&self, signing: Signing, terminal: &Terminal) -> Result<Box<dyn Signer>> {
         let Some(key) = &self.key else {

@@ -7,9 +7,12 @@ use modelctl::referrer::{self, Content, RawBundle};
 use modelctl::statement::Statement;
 use modelctl::store::Store;
 use modelctl::trust::TrustRoot;
-use modelctl::verify::Artifact;
+use modelctl::verify::{Artifact, verify};
 use serde::Serialize;
 
+use super::levels::{self, Found};
+use super::policy::{Basis, PolicyArgs};
+use super::stores::Stores;
 use super::terminal::Terminal;
 use super::trust::SignersArgs;
 
@@ -22,12 +25,16 @@ pub(super) struct ProvenanceArgs {
     provenance: bool,
     #[command(flatten)]
     signers: SignersArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 /// The table, in JSON; there only if it was asked for.
 #[derive(Serialize)]
 pub(super) struct Provenance {
     provenance: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slsa: Option<Found>,
 }
 
 impl ProvenanceArgs {
@@ -36,20 +43,31 @@ impl ProvenanceArgs {
         &self,
         store: &dyn Store,
         artifact: &Artifact,
+        stores: &Stores,
         terminal: &Terminal,
     ) -> Result<Option<Provenance>> {
         if !self.provenance {
-            return match self.signers.is_empty() {
+            return match self.signers.is_empty() && !self.policy.is_given() {
                 true => Ok(None),
                 // Whoever names a key must not take what is shown for verified.
                 false => Err(Error::new(Reason::Usage, "`inspect` verifies nothing")
                     .hint("add `--provenance`, or run `modelctl verify`")),
             };
         }
-        let trust = match self.signers.is_empty() {
+        let location = artifact.reference().location();
+        let beliefs = self.policy.beliefs(location, stores, terminal).await?;
+        let slsa = match &beliefs {
+            Some(beliefs) => level(store, artifact, beliefs).await?,
+            None => None,
+        };
+        let named = match self.signers.is_empty() {
             true => None,
             false => Some(self.signers.root(terminal).await?),
         };
+        let trust = named
+            .into_iter()
+            .chain(beliefs.map(|beliefs| beliefs.trust));
+        let trust = trust.reduce(TrustRoot::and);
         let referrers = referrer::collect(store, artifact.document().descriptor()).await?;
         let bundles = referrers
             .iter()
@@ -62,8 +80,16 @@ impl ProvenanceArgs {
             .collect();
         Ok(Some(Provenance {
             provenance: explain(artifact.digest(), &stated),
+            slsa,
         }))
     }
+}
+
+/// Returns the level that the policy believes the artifact's provenance to be of.
+async fn level(store: &dyn Store, artifact: &Artifact, beliefs: &Basis) -> Result<Option<Found>> {
+    let (trust, policy) = (&beliefs.trust, &beliefs.policy);
+    let found = verify(store, artifact.clone(), trust, policy).await?;
+    Ok(levels::reached(beliefs, found.verdict()))
 }
 
 /// Returns what a bundle states, verified if anybody is trusted to have signed it. One that cannot
@@ -97,6 +123,10 @@ impl Provenance {
             let standing = row.standing.to_string();
             let line = format!("{:<22}{standing:<20}{}{by}", row.field.name(), row.value);
             lines.push(line.trim_end().to_owned());
+        }
+        if let Some(slsa) = &self.slsa {
+            lines.push(String::new());
+            lines.extend(slsa.lines());
         }
         lines
     }

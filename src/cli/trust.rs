@@ -10,8 +10,10 @@ use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::oms;
+use modelctl::policy::file::ScopedPolicy;
 use modelctl::policy::{Finding, Policy, Requirement, Rule, Verdict};
 use modelctl::predicate::PredicateType;
+use modelctl::slsa::Level;
 use modelctl::trust::sigstore::SigstoreRoot;
 use modelctl::trust::{Authority, Format, TrustRoot};
 
@@ -93,6 +95,10 @@ pub(super) struct TrustArgs {
     /// the manifest's annotations and config.
     #[arg(long)]
     accept_oms: bool,
+    /// Require SLSA provenance of at least this Build level (1, 2 or 3) by the word of the policy
+    /// file's `[[builders]]`, without which nothing is more than 1 (docs/levels.md).
+    #[arg(long, value_name = "N", value_parser = parse::<Level>)]
+    slsa_level: Option<Level>,
 }
 
 impl TrustArgs {
@@ -101,9 +107,14 @@ impl TrustArgs {
         self.signers.is_empty()
     }
 
-    /// Whether anything is said about who is trusted: then something is to be verified.
+    /// Whether anything is said about who is trusted, or for what: then something is to be verified.
     pub(super) fn is_given(&self) -> bool {
-        !self.is_empty() || self.signers.keyless.names_instance()
+        !self.is_empty() || self.signers.keyless.names_instance() || self.requires().is_some()
+    }
+
+    /// Whether a SLSA level is asked for.
+    pub(super) fn asks_for_level(&self) -> bool {
+        self.slsa_level.is_some()
     }
 
     /// Returns the flag that is given and says what must be attached, if one is.
@@ -111,6 +122,7 @@ impl TrustArgs {
         let flags = [
             ("--require", !self.require.is_empty()),
             ("--accept-oms", self.accept_oms),
+            ("--slsa-level", self.slsa_level.is_some()),
         ];
         let mut given = flags.into_iter().filter(|(_, given)| *given);
         given.next().map(|(flag, _)| flag)
@@ -123,7 +135,26 @@ impl TrustArgs {
 
     /// Returns what must be attached: a signature, and each required attestation.
     pub(super) fn policy(&self) -> Result<Policy> {
-        Policy::new(self.requirements())
+        Policy::new(self.requirements().chain(self.level()))
+    }
+
+    /// Returns what is asked for besides `policy`, on its conditions: provenance of a level, by
+    /// anyone whom its file lists, too; and where no flag names anybody, each required attestation,
+    /// by those whom it asks.
+    pub(super) fn additions(&self, policy: &ScopedPolicy) -> Result<Vec<Rule>> {
+        let names = policy.authorities();
+        let required = self.require.iter().filter(|_| self.is_empty());
+        let asked = |required: &Required| Rule::new(required.0.clone()).by(names.clone(), 1);
+        let level = self.level().map(|level| Ok(Rule::new(level)));
+        let rules = required.map(asked).chain(level);
+        rules
+            .map(|rule| Ok(rule?.provided(policy.conditions.clone())))
+            .collect()
+    }
+
+    fn level(&self) -> Option<Requirement> {
+        let level = self.slsa_level?;
+        Some(Requirement::Provenance { level })
     }
 
     /// Returns the same, by one of those who are called one of `names`.
@@ -212,6 +243,8 @@ pub(super) fn explain(verdict: &Verdict) -> Vec<String> {
             lines.push(format!("     by {}{form}", evidence.signer));
             let witnesses = evidence.witnesses.iter();
             lines.extend(witnesses.map(|witness| format!("        {witness}")));
+            let slsa = evidence.slsa.iter();
+            lines.extend(slsa.map(|found| format!("     {}: {found}", found.level)));
             if !evidence.not_covered.is_empty() {
                 let rest = evidence.not_covered.join(", ");
                 lines.push(format!("     it does not cover {rest}"));

@@ -19,6 +19,7 @@ use super::audit::{AuditArgs, Grounds, Recorder};
 use super::cache::UseCacheArgs;
 use super::chain::{ChainArgs, Setting, Walked, drawn};
 use super::files::FilesArgs;
+use super::levels::{self, SummaryArgs};
 use super::lock::LockedArgs;
 use super::policy::{Applied, Asked, Basis, PolicyArgs};
 use super::report::{Failure, Report, count, size};
@@ -41,6 +42,8 @@ use super::trust::{TrustArgs, explain};
   modelctl verify ./bert --key cosign.pub --deep
   modelctl verify registry.example.com/acme/bert:v1 --policy policy.toml
   modelctl verify ./bert --key cosign.pub --locked
+  modelctl verify registry.example.com/acme/bert:v1 --policy policy.toml --slsa-level 2 \\
+      --emit-vsa --vsa-key verifier.key --verifier-id https://acme.example/verifier
   modelctl verify registry.example.com/acme/bert:v1 --ca-roots root.pem \\
       --ca-intermediates intermediate.pem --certificate-identity release@acme.example
   modelctl verify registry.example.com/acme/bert:v1 --key bert.pub --chain \\
@@ -65,6 +68,8 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     policy: PolicyArgs,
     #[command(flatten)]
+    summary: SummaryArgs,
+    #[command(flatten)]
     registry: RegistryArgs,
     #[command(flatten)]
     mirrors: MirrorArgs,
@@ -88,6 +93,8 @@ struct Verified<'a> {
     evidence_collected: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a Applied>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slsa: Option<levels::Found>,
     #[serde(flatten)]
     verdict: &'a Verdict,
 }
@@ -169,6 +176,9 @@ async fn verify_target(
     recorder: &Recorder,
     terminal: &Terminal,
 ) -> Result<Report, Failure> {
+    if args.files.signature.is_some() || is_directory(&args.target) {
+        args.summary.refuse_for_directories()?;
+    }
     let is_directory = is_directory(&args.target);
     if args.chain.is_given() && (is_directory || args.files.signature.is_some()) {
         let message =
@@ -199,6 +209,7 @@ async fn verify_target(
     verify_artifact(args, recorder, terminal).await
 }
 
+/// Verifies what is attached to `reference`, and says so to others if that is wanted.
 async fn verify_artifact(
     args: &VerifyArgs,
     recorder: &Recorder,
@@ -208,6 +219,7 @@ async fn verify_artifact(
     let reference: Reference = lock.reference(&args.target.parse()?)?;
     let stores = args.registry.stores(terminal)?.through(&args.mirrors)?;
     let basis = args.basis(reference.location(), &stores, terminal).await?;
+    let summary = args.summary.prepare(basis.applied.as_ref(), terminal)?;
     let store = stores.read(reference.location())?;
     let artifact = Artifact::resolve(&*store, &reference).await?;
     lock.check(artifact.reference(), artifact.document())?;
@@ -217,9 +229,12 @@ async fn verify_artifact(
     let recalled = recalled.await?;
     let verification = recalled.verification;
     let pinned = verification.artifact().pinned();
-    let lines = explain(verification.verdict());
+    let slsa = levels::reached(&basis, verification.verdict());
+    let mut lines = explain(verification.verdict());
+    lines.extend(slsa.iter().flat_map(levels::Found::lines));
     let data = Verified {
         verified: verification.verdict().admits(),
+        slsa,
         reference: pinned.to_string(),
         digest: verification.artifact().digest().to_string(),
         evidence_collected: recalled.collected,
@@ -237,11 +252,15 @@ async fn verify_artifact(
         .await?;
     match verification.admit() {
         Err(error) => Err(Failure::from(error).with(&json).details(lines)),
-        Ok(_) => {
+        Ok(admitted) => {
             let report = Report::of(&json)?.with(&stores.sources())?;
             let report = report.say(format!("verified {pinned}"));
             let report = lines.into_iter().fold(report, Report::say);
-            args.shown(report, walked.as_ref(), &pinned)
+            let report = args.shown(report, walked.as_ref(), &pinned)?;
+            match summary {
+                Some(summary) => summary.emit(&admitted, &stores, report).await,
+                None => Ok(report),
+            }
         }
     }
 }
@@ -329,6 +348,8 @@ struct VerifiedDirectory<'a> {
     hashed_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a Applied>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slsa: Option<levels::Found>,
     #[serde(flatten)]
     verdict: &'a Verdict,
 }
@@ -350,7 +371,9 @@ async fn verify_directory(
     let location = installed.reference().location();
     let basis = args.basis(location, &stores, terminal).await?;
     let verdict = installed.judge(&basis.trust, &basis.policy);
-    let lines = explain(&verdict);
+    let slsa = levels::reached(&basis, &verdict);
+    let mut lines = explain(&verdict);
+    lines.extend(slsa.iter().flat_map(levels::Found::lines));
     let mut data = VerifiedDirectory {
         verified: false,
         directory,
@@ -360,6 +383,7 @@ async fn verify_directory(
         left_behind: 0,
         hashed_bytes: 0,
         policy: basis.applied.as_ref(),
+        slsa,
         verdict: &verdict,
     };
     let digest = Some(installed.digest());

@@ -51,6 +51,8 @@ pub enum Operator {
     Below(String),
     /// It is a list that has this value, or a text that has this text in it.
     Contains(Value),
+    /// It is a list that has one of these values.
+    ContainsOneOf(Vec<Value>),
     /// It is a number, and not less than this.
     Min(serde_json::Number),
     /// It is a number, and not more than this.
@@ -189,6 +191,9 @@ impl Operator {
                 (Value::String(text), Value::String(part)) => text.contains(part.as_str()),
                 _ => false,
             },
+            Self::ContainsOneOf(wanted) => value
+                .as_array()
+                .is_some_and(|elements| elements.iter().any(|one| wanted.contains(one))),
             Self::Min(limit) => number::compare(value, limit).is_some_and(|order| order.is_ge()),
             Self::Max(limit) => number::compare(value, limit).is_some_and(|order| order.is_le()),
             Self::MaxAge(limit) => {
@@ -227,14 +232,12 @@ impl fmt::Display for Operator {
             Self::Absent => f.write_str("absent"),
             Self::Equals(value) => write!(f, "{value}"),
             Self::EqualsClaim(claim) => write!(f, "the signer's claim {claim}"),
-            Self::OneOf(values) => {
-                let values: Vec<_> = values.iter().map(Value::to_string).collect();
-                write!(f, "one of {}", values.join(", "))
-            }
+            Self::OneOf(values) => write!(f, "one of {}", listed(values)),
             Self::Glob(glob) => write!(f, "like `{glob}`"),
             Self::Pattern(pattern) => write!(f, "like `{}`", pattern.written),
             Self::Below(prefix) => write!(f, "below {prefix:?}"),
             Self::Contains(value) => write!(f, "with {value} in it"),
+            Self::ContainsOneOf(values) => write!(f, "with one of {} in it", listed(values)),
             Self::Min(limit) => write!(f, "at least {limit}"),
             Self::Max(limit) => write!(f, "at most {limit}"),
             Self::MaxAge(limit) => write!(f, "a time at most {limit:#} ago"),
@@ -242,6 +245,11 @@ impl fmt::Display for Operator {
             Self::Each(_) => f.write_str("a list"),
         }
     }
+}
+
+fn listed(values: &[Value]) -> String {
+    let values: Vec<_> = values.iter().map(Value::to_string).collect();
+    values.join(", ")
 }
 
 impl fmt::Display for Constraint {

@@ -6,6 +6,7 @@
 //! whoever uses the policy.
 
 mod authorities;
+mod builders;
 mod chain;
 mod constraints;
 mod content;
@@ -23,11 +24,12 @@ use serde::Serialize;
 use toml::de::DeTable;
 
 use self::node::{Fields, Source};
-use super::Policy;
 use super::scope::Scope;
+use super::{Conditions, Policy};
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::reference::{Location, Reference};
+use crate::slsa::Builders;
 
 /// The version of the format.
 const VERSION: i64 = 1;
@@ -47,6 +49,8 @@ pub struct PolicyFile {
     pub instances: BTreeMap<String, Instance>,
     /// Who is trusted, by name.
     pub authorities: BTreeMap<String, Trusted>,
+    /// Whose provenance, by which builder, is believed to be of which SLSA level.
+    pub builders: Builders,
     /// Where the list of what is revoked is.
     pub revocations: Option<RevocationSource>,
     /// Policies, in the file's order.
@@ -74,6 +78,8 @@ pub struct ScopedPolicy {
     pub scopes: Vec<Scope>,
     /// What becomes of what it does not admit.
     pub mode: Mode,
+    /// What must hold of each signature, whatever it is asked for besides.
+    pub conditions: Conditions,
     /// What it asks for.
     pub policy: Policy,
     /// What it asks of the models that a model was made from.
@@ -178,10 +184,11 @@ fn read(mut fields: Fields<'_>, digest: Digest) -> Result<PolicyFile> {
         .transpose()?;
     let instances = authorities::instances(fields.take("instances"))?;
     let authorities = authorities::authorities(fields.take("authorities"), &instances)?;
+    let builders = builders::builders(fields.take("builders"), &authorities)?;
     let revocations = fields.take("revocations");
     let revocations = revocations.map(|node| revocation_source(node, &authorities));
     let policies = match fields.take("policies") {
-        Some(node) => policies::policies(node, &authorities)?,
+        Some(node) => policies::policies(node, &authorities, &builders)?,
         None => Vec::new(),
     };
     let path = fields.source.path.to_owned();
@@ -193,6 +200,7 @@ fn read(mut fields: Fields<'_>, digest: Digest) -> Result<PolicyFile> {
         locked: locked.unwrap_or_default(),
         instances,
         authorities,
+        builders,
         revocations: revocations.transpose()?,
         policies,
     })

@@ -9,6 +9,8 @@ use super::conditions::Conditions;
 use super::constraint::Constraint;
 use crate::error::{Error, Reason, Result};
 use crate::oms;
+use crate::predicate::SLSA_PROVENANCE_V1;
+use crate::slsa::Level;
 use crate::statement;
 use crate::trust::SignerIdentity;
 
@@ -30,6 +32,11 @@ pub enum Requirement {
         #[serde(rename = "predicateType")]
         predicate_type: String,
     },
+    /// SLSA provenance of at least a level, according to the policy's list of builders.
+    Provenance {
+        /// The level.
+        level: Level,
+    },
 }
 
 impl Requirement {
@@ -39,13 +46,16 @@ impl Requirement {
             Self::Signature | Self::AnySignature => statement::SIGNATURE,
             Self::ModelSignature => oms::PREDICATE,
             Self::Attestation { predicate_type } => predicate_type,
+            Self::Provenance { .. } => SLSA_PROVENANCE_V1,
         }
     }
 
     /// Whether a statement of this predicate type can meet this.
     pub(super) fn accepts(&self, predicate_type: &str) -> bool {
         match self {
-            Self::Signature | Self::Attestation { .. } => predicate_type == self.predicate_type(),
+            Self::Signature | Self::Attestation { .. } | Self::Provenance { .. } => {
+                predicate_type == self.predicate_type()
+            }
             Self::ModelSignature => oms::is_model_signature(predicate_type),
             Self::AnySignature => {
                 predicate_type == statement::SIGNATURE || oms::is_model_signature(predicate_type)
@@ -61,6 +71,7 @@ impl fmt::Display for Requirement {
             Self::ModelSignature => f.write_str("model signature"),
             Self::AnySignature => f.write_str("signature or model signature"),
             Self::Attestation { predicate_type } => write!(f, "attestation {predicate_type}"),
+            Self::Provenance { level } => write!(f, "provenance of {level}"),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::Candidate;
 use super::rule::{Requirement, Rule};
 use crate::digest::Digest;
 use crate::error::{Reason, Result};
+use crate::slsa::Assessment;
 use crate::trust::{Authenticated, Format, Recognised, SignerIdentity, Witness};
 
 /// What a policy says about an artifact, requirement by requirement.
@@ -63,6 +64,9 @@ pub struct Evidence {
     /// The logs and timestamp authorities that saw it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witnesses: Vec<Witness>,
+    /// Of which SLSA level it is, where one is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slsa: Option<Box<Assessment>>,
 }
 
 /// A bundle that does not count.
@@ -75,6 +79,9 @@ pub struct Refusal {
     pub reason: Reason,
     /// Why, as a sentence.
     pub message: String,
+    /// Of which SLSA level it is, if that is too low.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slsa: Option<Box<Assessment>>,
 }
 
 /// Why an artifact may not be used, whatever is attached to it.
@@ -92,6 +99,7 @@ impl Evidence {
         candidate: &Candidate,
         authenticated: &Authenticated,
         recognised: &Recognised,
+        slsa: Option<Assessment>,
     ) -> Self {
         let not_covered = match &candidate.coverage {
             Some(Ok(coverage)) => coverage.not_covered().to_vec(),
@@ -105,7 +113,42 @@ impl Evidence {
             format: authenticated.format(),
             time: recognised.time(),
             witnesses: recognised.witnesses().to_vec(),
+            slsa: slsa.map(Box::new),
         }
+    }
+}
+
+impl Refusal {
+    pub(super) fn new(bundle: Digest, (reason, message): (Reason, String)) -> Self {
+        Self {
+            bundle,
+            reason,
+            message,
+            slsa: None,
+        }
+    }
+
+    /// Returns the refusal of provenance whose level is too low.
+    pub(super) fn of_level(bundle: Digest, slsa: Assessment) -> Self {
+        Self {
+            slsa: Some(Box::new(slsa.clone())),
+            ..Self::new(bundle, (Reason::SlsaLevel, slsa.to_string()))
+        }
+    }
+}
+
+impl Finding {
+    /// Returns what to do for the provenance that came nearest to the level that is asked for to
+    /// reach it, if that is what is lacking.
+    pub fn way_out(&self) -> Option<String> {
+        let (Requirement::Provenance { level }, Some(Reason::SlsaLevel)) =
+            (&self.requirement, self.reason)
+        else {
+            return None;
+        };
+        let mut refused = self.refused.iter();
+        let slsa = refused.find_map(|refusal| refusal.slsa.as_deref())?;
+        Some(slsa.way_out(*level))
     }
 }
 
@@ -151,7 +194,9 @@ pub(super) fn unmet(rule: &Rule, signers: usize, refused: &[Refusal]) -> Option<
         (_, Requirement::Signature | Requirement::ModelSignature | Requirement::AnySignature) => {
             Reason::SignatureMissing
         }
-        (_, Requirement::Attestation { .. }) => Reason::AttestationMissing,
+        (_, Requirement::Attestation { .. } | Requirement::Provenance { .. }) => {
+            Reason::AttestationMissing
+        }
     })
 }
 
@@ -171,7 +216,8 @@ pub(super) fn nearness(reason: Reason) -> u8 {
         Reason::TimeUnproven | Reason::SignatureTooOld | Reason::SignatureTooYoung => 11,
         Reason::OutsideValidity => 12,
         Reason::ConstraintUnmet => 13,
-        Reason::Revoked => 14,
+        Reason::SlsaLevel => 14,
+        Reason::Revoked => 15,
         _ => 8,
     }
 }

@@ -23,7 +23,8 @@ pub fn refusal(verdict: &Verdict, what: impl fmt::Display) -> Option<Error> {
         lack(finding),
         detail(finding, reason)
     );
-    Some(Error::new(reason, message).hint(advice(reason, &what)))
+    let hint = finding.way_out().unwrap_or_else(|| advice(reason, &what));
+    Some(Error::new(reason, message).hint(hint))
 }
 
 /// Says what an unmet requirement lacks.

@@ -73,6 +73,42 @@ fn cosign_accepts_signatures_by_a_key_pair_that_cosign_made() {
 }
 
 #[test]
+fn cosign_accepts_a_verification_summary() {
+    let Some(lab) = Lab::with(["cosign"]) else {
+        return;
+    };
+    keys::write_pair(&lab, "maker");
+    keys::write_pair(&lab, "verifier");
+    lab.write("provenance.json", PROVENANCE);
+    for registry in lab.registries() {
+        let policy = format!(
+            "version = 1\ndefault = \"deny\"\n[authorities.maker]\nkeys = [\"maker.pub\"]\n\
+             [[policies]]\nname = \"acme\"\nscopes = [\"{}\"]\nslsa_level = 1\n\
+             [[policies.require]]\nkind = \"signature\"\nauthorities = [\"maker\"]\n",
+            registry.reference("**")
+        );
+        lab.write("policy.toml", policy);
+        let pinned = lab.push(
+            &registry.reference("acme/summed:v1"),
+            "--sign --key maker.key --attest slsaprovenance1=provenance.json",
+        );
+        lab.run(format!(
+            "modelctl verify {pinned} --policy policy.toml --emit-vsa --vsa-key verifier.key \
+             --verifier-id https://acme.example/verifier"
+        ))
+        .succeeds();
+        let accepts = |key: &str| {
+            lab.run(format!(
+                "cosign verify-attestation --key {key}.pub --insecure-ignore-tlog --type \
+                 https://slsa.dev/verification_summary/v1 {pinned}"
+            ))
+        };
+        accepts("verifier").succeeds();
+        accepts("maker").fails();
+    }
+}
+
+#[test]
 fn cosign_refuses_what_another_key_signed() {
     let Some(lab) = Lab::with(["cosign"]) else {
         return;

@@ -10,6 +10,7 @@ use modelctl::limits;
 use modelctl::policy::file::{
     Instance, Mode, PolicyFile, RevocationPlace, ScopedPolicy, Trusted, Uncovered,
 };
+use modelctl::slsa::{self, Level};
 use modelctl::trust::Authority;
 use serde::Serialize;
 
@@ -40,8 +41,16 @@ struct Checked<'a> {
     default: Uncovered,
     locked: bool,
     authorities: Vec<&'a str>,
+    builders: Vec<Builder<'a>>,
     policies: Vec<Policy<'a>>,
     notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Builder<'a> {
+    authority: &'a str,
+    id: &'a str,
+    level: Level,
 }
 
 #[derive(Serialize)]
@@ -64,6 +73,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<Report, Failure> {
         default: file.default,
         locked: file.locked,
         authorities: file.authorities.keys().map(String::as_str).collect(),
+        builders: file.builders.iter().map(builder).collect(),
         policies: file.policies.iter().map(policy).collect(),
         notes: &notes,
     };
@@ -86,6 +96,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<Report, Failure> {
     Ok(notes
         .iter()
         .fold(report, |report, note| report.say(format!("note: {note}"))))
+}
+
+fn builder(listed: &slsa::Builder) -> Builder<'_> {
+    Builder {
+        authority: listed.authority(),
+        id: listed.id().as_str(),
+        level: listed.level(),
+    }
 }
 
 fn policy(scoped: &ScopedPolicy) -> Policy<'_> {
@@ -178,6 +196,7 @@ fn notes(file: &PolicyFile) -> Vec<String> {
         .iter()
         .flat_map(|source| &source.authorities);
     asked.extend(revocations.map(String::as_str));
+    asked.extend(file.builders.iter().map(slsa::Builder::authority));
     for name in file.authorities.keys() {
         if !asked.contains(name.as_str()) {
             notes.push(format!("nobody asks for the authority `{name}`"));

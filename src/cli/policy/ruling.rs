@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use modelctl::digest::Digest;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::policy::file::{Mode, PolicyFile, ScopedPolicy, Uncovered};
-use modelctl::policy::{Circumstances, Pins, Policy};
+use modelctl::policy::{Circumstances, Pins, Policy, Requirement, Rule};
 use modelctl::reference::Location;
+use modelctl::slsa::Level;
 use modelctl::trust::TrustRoot;
 use serde::Serialize;
 
@@ -128,11 +129,56 @@ impl PolicyArgs {
                 basis.await.map(Ruling::Warn)
             }
             Mode::Enforce => {
-                let more = (!trust.is_empty()).then_some(trust);
+                let more = Some(trust);
                 let basis = covered(&file, scoped, more, asked.pins, stores, terminal);
                 basis.await.map(Ruling::Enforce)
             }
         }
+    }
+}
+
+impl PolicyArgs {
+    /// Returns what the named policy file believes of provenance of what is at `location`, and whom
+    /// it trusts for that: nothing is demanded by it.
+    pub(in super::super) async fn beliefs(
+        &self,
+        location: &Location,
+        stores: &Stores,
+        terminal: &Terminal,
+    ) -> Result<Option<Basis>> {
+        let Some(file) = self.file()?.filter(|_| self.is_given()) else {
+            return Ok(None);
+        };
+        let Some(scoped) = file.covering(location) else {
+            let why = format!("no policy in `{}` covers `{location}`", file.path.display());
+            return Err(Error::new(Reason::NoPolicy, why).hint("add a policy with a scope for it"));
+        };
+        let mut names = scoped.authorities();
+        names.extend(file.builders.authorities_reaching(Level::One));
+        let provenance = Rule::new(Requirement::Provenance { level: Level::One });
+        let circumstances = Circumstances {
+            now: Some(Timestamp::now()),
+            pins: Pins::default(),
+            revocations: revocations::load(&file, stores, terminal).await?,
+        };
+        Ok(Some(Basis {
+            trust: roots::root(&file, &names, terminal).await?,
+            policy: Policy::of_rules([provenance.provided(scoped.conditions.clone())])?
+                .believing(file.builders.clone())
+                .under(circumstances),
+            applied: Some(applied(&file, scoped)),
+            chain: None,
+            authorities: file.authorities.keys().cloned().collect(),
+        }))
+    }
+}
+
+fn applied(file: &PolicyFile, scoped: &ScopedPolicy) -> Applied {
+    Applied {
+        file: file.path.display().to_string(),
+        digest: file.digest,
+        name: scoped.name.clone(),
+        mode: scoped.mode,
     }
 }
 
@@ -161,9 +207,17 @@ async fn covered(
     stores: &Stores,
     terminal: &Terminal,
 ) -> Result<Basis> {
-    let mut trust = roots::root(file, &scoped.authorities(), terminal).await?;
+    let mut names = scoped.authorities();
+    let additions = flags.map(|flags| flags.additions(scoped)).transpose()?;
+    if flags.is_some_and(TrustArgs::asks_for_level) {
+        names.extend(file.builders.authorities_reaching(Level::One));
+    }
+    let mut trust = roots::root(file, &names, terminal).await?;
     let mut policy = scoped.policy.clone();
-    if let Some(flags) = flags {
+    if let Some(additions) = additions.filter(|additions| !additions.is_empty()) {
+        policy = policy.and(Policy::of_rules(additions)?);
+    }
+    if let Some(flags) = flags.filter(|flags| !flags.is_empty()) {
         let own = flags.root(terminal).await?;
         refuse_namesakes(&own, |name| file.authorities.contains_key(name))?;
         policy = policy.and(flags.policy_of(own.names())?);
@@ -179,12 +233,7 @@ async fn covered(
         authorities: file.authorities.keys().cloned().collect(),
         trust,
         policy: policy.under(circumstances),
-        applied: Some(Applied {
-            file: file.path.display().to_string(),
-            digest: file.digest,
-            name: scoped.name.clone(),
-            mode: scoped.mode,
-        }),
+        applied: Some(applied(file, scoped)),
     })
 }
 

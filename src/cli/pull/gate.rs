@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::super::audit::{Grounds, Recorder};
 use super::super::chain::{Setting, Walked, drawn};
+use super::super::levels;
 use super::super::policy::{Applied, Basis, Ruling};
 use super::super::report::Failure;
 use super::super::stores::Stores;
 use super::super::terminal::{Terminal, printable};
-use super::super::trust::explain;
 use super::PullArgs;
 
 /// What may be pulled, and why.
@@ -62,7 +62,7 @@ impl Gate<'_> {
     }
 
     async fn enforce(&self, verification: Verification, basis: Basis) -> Result<Admitted, Failure> {
-        let lines = explain(verification.verdict());
+        let lines = levels::explained(&basis, verification.verdict());
         let json = serde_json::json!({
             "verified": false,
             "reference": verification.artifact().pinned().to_string(),
@@ -89,7 +89,7 @@ impl Gate<'_> {
 
     /// Judges all the same, and tells.
     async fn warn(&self, verification: Verification, basis: Basis) -> Result<Admitted, Failure> {
-        let lines = explain(verification.verdict());
+        let lines = levels::explained(&basis, verification.verdict());
         lines.iter().for_each(|line| self.say(line));
         let mut refused = refusal(verification.verdict(), self.reference);
         if let Err(failure) = self.walk(&verification, &basis).await {

@@ -267,7 +267,8 @@ fn identity(node: Node<'_>, fields: &mut Fields<'_>) -> Result<Option<Match>> {
     meant.map(Some).map_err(|error| at.is_wrong(&error))
 }
 
-fn like(node: Node<'_>) -> Result<Glob> {
+/// Reads a glob that says whose names it is about.
+pub(super) fn like(node: Node<'_>) -> Result<Glob> {
     let glob = Glob::new(node.text()?).map_err(|error| node.is_wrong(&error))?;
     match names_somebody(glob.as_str()) {
         true => Ok(glob),

@@ -1,8 +1,11 @@
 //! What predicates must say.
 
+use serde_json::Value;
+
 use super::node::{Fields, Node};
 use crate::error::Result;
 use crate::policy::constraint::{Constraint, DEPTH, Glob, Operator, Pattern};
+use crate::slsa::Level;
 use crate::trust::sigstore::Claim;
 
 pub(super) fn constraints(node: Node<'_>, depth: usize) -> Result<Vec<Constraint>> {
@@ -102,9 +105,34 @@ pub(super) fn summary(fields: &mut Fields<'_>) -> Result<Vec<Constraint>> {
     )?);
     if let Some(levels) = fields.take("levels") {
         for level in levels.list()? {
-            let has = Operator::Contains(level.text()?.into());
+            let has = Operator::ContainsOneOf(implying(level.text()?));
             constraints.push(Constraint::new("/verifiedLevels", has)?);
         }
     }
     Ok(constraints)
+}
+
+/// Returns the levels of which each implies `level`: a summary names the highest only, as
+/// [SLSA](https://slsa.dev/spec/v1.2/verification_summary) asks.
+fn implying(level: &str) -> Vec<Value> {
+    let found = Level::ALL.iter().position(|known| known.name() == level);
+    match found.and_then(|at| Level::ALL.get(at..)) {
+        Some(levels) => levels.iter().map(|known| known.name().into()).collect(),
+        None => vec![level.into()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_implied_by_those_above_it_and_by_no_other() {
+        let two = ["SLSA_BUILD_LEVEL_2", "SLSA_BUILD_LEVEL_3"];
+        assert_eq!(implying("SLSA_BUILD_LEVEL_2"), two);
+        assert_eq!(implying("SLSA_BUILD_LEVEL_3"), two[1..]);
+        for other in ["SLSA_SOURCE_LEVEL_2", "SLSA_BUILD_LEVEL_4", "ACME_REVIEWED"] {
+            assert_eq!(implying(other), [other]);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::authorities::Trusted;
+use super::builders::{check_reached, of_level, provenance};
 use super::chain::{self, ChainRule};
 use super::constraints::{constraints, summary};
 use super::content::content;
@@ -14,16 +15,21 @@ use crate::policy::{
     Binding, Conditions, Demand, Downgrade, Policy, Remap, Requirement, Rule, Scope,
 };
 use crate::predicate::{PredicateType, VERIFICATION_SUMMARY};
+use crate::slsa::Builders;
 use crate::statement;
 
 type Known = BTreeMap<String, Trusted>;
 
-pub(super) fn policies(node: Node<'_>, known: &Known) -> Result<Vec<ScopedPolicy>> {
+pub(super) fn policies(
+    node: Node<'_>,
+    known: &Known,
+    builders: &Builders,
+) -> Result<Vec<ScopedPolicy>> {
     let mut policies: Vec<ScopedPolicy> = Vec::new();
     let mut scopes: Vec<(Scope, Node<'_>)> = Vec::new();
     let mut uses = Vec::new();
     for node in node.list()? {
-        let (policy, own) = policy(node, known, &mut uses)?;
+        let (policy, own) = policy(node, known, builders, &mut uses)?;
         if policies.iter().any(|other| other.name == policy.name) {
             return Err(node.wrong(&format!("there is another policy `{}`", policy.name)));
         }
@@ -51,6 +57,7 @@ pub(super) fn policies(node: Node<'_>, known: &Known) -> Result<Vec<ScopedPolicy
 fn policy<'a>(
     node: Node<'a>,
     known: &Known,
+    builders: &Builders,
     uses: &mut Vec<Node<'a>>,
 ) -> Result<(ScopedPolicy, Vec<(Scope, Node<'a>)>)> {
     let mut fields = node.table()?;
@@ -68,8 +75,7 @@ fn policy<'a>(
         .map(|node| node.one_of(&[("deny", Downgrade::Deny), ("allow", Downgrade::Allow)]));
     let conditions = conditions(&mut fields)?;
     let content = content(fields.take("content"))?;
-    let rules = fields.need("require")?.list()?.into_iter();
-    let rules: Result<Vec<_>> = rules.map(|node| rule(node, known, &conditions)).collect();
+    let rules = rules(&mut fields, known, builders, &conditions)?;
     let chain = fields.take("chain");
     let chain: Option<ChainRule> = chain.map(|n| chain::rule(n, known, uses)).transpose()?;
     fields.finish()?;
@@ -78,12 +84,36 @@ fn policy<'a>(
         name,
         scopes: scopes.iter().map(|(scope, _)| scope.clone()).collect(),
         mode: mode.transpose()?.unwrap_or(Mode::Enforce),
-        policy: Policy::of_rules(rules?)?
+        conditions,
+        policy: Policy::of_rules(rules)?
             .on_downgrade(downgrade)
+            .believing(builders.clone())
             .containing(content),
         chain,
     };
     Ok((policy, scopes))
+}
+
+/// Reads what is required: in full, and by `slsa_level` in short.
+fn rules(
+    fields: &mut Fields<'_>,
+    known: &Known,
+    builders: &Builders,
+    conditions: &Conditions,
+) -> Result<Vec<Rule>> {
+    let least = fields.take("slsa_level");
+    let required = match least {
+        Some(_) => fields.take("require"),
+        None => Some(fields.need("require")?),
+    };
+    let mut rules = Vec::new();
+    for node in required.map_or(Ok(Vec::new()), |node| node.list())? {
+        rules.push(rule(node, known, builders, conditions)?);
+    }
+    if let Some(node) = least {
+        rules.push(of_level(node, &rules, builders)?.provided(conditions.clone()));
+    }
+    Ok(rules)
 }
 
 /// Reads what must hold of each signature that is to count.
@@ -150,16 +180,23 @@ enum Kind {
     ModelSignature,
     AnySignature,
     Attestation,
+    Provenance,
     Summary,
 }
 
-fn rule(node: Node<'_>, known: &Known, conditions: &Conditions) -> Result<Rule> {
+fn rule(
+    node: Node<'_>,
+    known: &Known,
+    builders: &Builders,
+    conditions: &Conditions,
+) -> Result<Rule> {
     let mut fields = node.table()?;
     let kind = fields.need("kind")?.one_of(&[
         ("signature", Kind::Signature),
         ("model-signature", Kind::ModelSignature),
         ("any-signature", Kind::AnySignature),
         ("attestation", Kind::Attestation),
+        ("provenance", Kind::Provenance),
         ("vsa", Kind::Summary),
     ])?;
     let attestation = |predicate_type: &str| Requirement::Attestation {
@@ -170,6 +207,7 @@ fn rule(node: Node<'_>, known: &Known, conditions: &Conditions) -> Result<Rule> 
         Kind::ModelSignature => (Requirement::ModelSignature, Vec::new()),
         Kind::AnySignature => (Requirement::AnySignature, Vec::new()),
         Kind::Attestation => (attestation(&predicate_type(&mut fields)?), Vec::new()),
+        Kind::Provenance => (provenance(&mut fields)?, Vec::new()),
         Kind::Summary => (attestation(VERIFICATION_SUMMARY), summary(&mut fields)?),
     };
     match (fields.take("where"), kind) {
@@ -183,9 +221,10 @@ fn rule(node: Node<'_>, known: &Known, conditions: &Conditions) -> Result<Rule> 
     if let Some(node) = fields.take("demand") {
         conditions.demands = node.list()?.iter().map(demand).collect::<Result<_>>()?;
     }
-    let authorities = named(fields.need("authorities")?, known)?;
+    let asked = fields.need("authorities")?;
     let threshold = fields.take("threshold");
-    let rule = by(Rule::new(requirement), authorities, threshold)?;
+    let rule = by(Rule::new(requirement), named(asked, known)?, threshold)?;
+    check_reached(asked, &rule, builders)?;
     fields.finish()?;
     Ok(rule.saying(must_say).provided(conditions))
 }

@@ -1,9 +1,18 @@
-//! What the systems that start jobs say in the environment, by the variables they document:
+//! What the systems that start jobs say in the environment, by the variables they document or set:
 //! [GitHub](https://docs.github.com/en/actions/reference/workflows-and-actions/variables),
 //! [GitLab](https://docs.gitlab.com/ci/variables/predefined_variables/),
 //! [Jenkins](https://www.jenkins.io/doc/book/pipeline/jenkinsfile/#using-environment-variables),
-//! [SageMaker](https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md),
-//! and Argo Workflows, which Kubeflow's pipelines run on.
+//! SageMaker (`TRAINING_JOB_NAME` in
+//! [its toolkit](https://github.com/aws/sagemaker-training-toolkit/blob/master/src/sagemaker_training/params.py),
+//! `TRAINING_JOB_ARN` and `SM_CURRENT_INSTANCE_TYPE` in
+//! [its SDK](https://github.com/aws/sagemaker-python-sdk)), Argo Workflows, which puts the names of
+//! workflow and node into
+//! [every container](https://github.com/argoproj/argo-workflows/blob/main/workflow/controller/workflowpod.go),
+//! and Kubeflow, which runs on it and adds
+//! [the pod's name](https://github.com/kubeflow/pipelines/blob/master/backend/src/v2/compiler/argocompiler/common.go),
+//! but not the run's: that is there if the pipeline passes it on, under the name that
+//! [Kubeflow's own example](https://github.com/kubeflow/pipelines/blob/master/kubernetes_platform/python/test/snapshot/data/field_path_as_env.py)
+//! gives it.
 //!
 //! The list is closed: a variable that is not on it is never read, so a token cannot get into a
 //! statement by a new name.
@@ -42,9 +51,8 @@ pub const VARIABLES: &[&str] = &[
     "GIT_URL",
     "JENKINS_URL",
     "JOB_NAME",
-    "KFP_PIPELINE_NAME",
     "KFP_POD_NAME",
-    "KFP_RUN_ID",
+    "KFP_RUN_NAME",
     "MODELCTL_IMAGE",
     "RUNNER_ENVIRONMENT",
     "SM_CURRENT_INSTANCE_TYPE",
@@ -159,15 +167,16 @@ fn sagemaker(variables: Variables<'_>) -> Option<PipelineFacts> {
 }
 
 fn argo(variables: Variables<'_>) -> Option<PipelineFacts> {
-    let kubeflow = variables
-        .text("KFP_RUN_ID")
-        .or_else(|| variables.text("KFP_POD_NAME"));
-    let argo = variables
-        .text("ARGO_WORKFLOW_NAME")
-        .or_else(|| variables.text("ARGO_NODE_ID"));
+    // From what names the whole run to what names one step of it.
+    let names = [
+        "KFP_RUN_NAME",
+        "ARGO_WORKFLOW_NAME",
+        "KFP_POD_NAME",
+        "ARGO_NODE_ID",
+    ];
+    let pipeline = names.into_iter().find_map(|name| variables.text(name))?;
     Some(PipelineFacts {
-        pipeline: Some(kubeflow.or(argo)?),
-        workflow: variables.text("KFP_PIPELINE_NAME"),
+        pipeline: Some(pipeline),
         ..PipelineFacts::default()
     })
 }
@@ -246,8 +255,10 @@ mod tests {
 
         let argo = found(&[("ARGO_NODE_ID", "w-1"), ("ARGO_WORKFLOW_NAME", "w")]);
         assert_eq!(argo.pipeline.as_deref(), Some("w"));
-        let kubeflow = found(&[("ARGO_NODE_ID", "w-1"), ("KFP_RUN_ID", "r")]);
+        let kubeflow = found(&[("ARGO_WORKFLOW_NAME", "w"), ("KFP_RUN_NAME", "r")]);
         assert_eq!(kubeflow.pipeline.as_deref(), Some("r"));
+        let kubeflow = found(&[("ARGO_NODE_ID", "w-1"), ("KFP_POD_NAME", "p")]);
+        assert_eq!(kubeflow.pipeline.as_deref(), Some("p"));
         assert_eq!(found(&[]), PipelineFacts::default());
     }
 
@@ -261,7 +272,7 @@ mod tests {
             "GITLAB_CI",
             "JENKINS_URL",
             "TRAINING_JOB_NAME",
-            "KFP_RUN_ID",
+            "KFP_RUN_NAME",
         ] {
             for value in [&token, &url] {
                 let mut variables: BTreeMap<_, _> = VARIABLES
