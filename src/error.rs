@@ -151,6 +151,8 @@ reasons! {
     FileChanged = "file-changed" => Failed,
     /// A policy judges otherwise than its tests expect.
     PolicyTestFailed = "policy-test-failed" => Failed,
+    /// A policy cannot be said to another tool without letting through more than it does here.
+    PolicyExportWeaker = "policy-export-weaker" => Failed,
 
     /// The command line is wrong.
     Usage = "usage" => Usage,

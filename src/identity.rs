@@ -64,6 +64,22 @@ impl Match {
         }))
     }
 
+    /// Returns the one text that is meant, if it is one.
+    pub fn exact_text(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Exact(text) => Some(text),
+            Kind::Pattern { .. } => None,
+        }
+    }
+
+    /// Returns the regular expression as it was written, if it is one.
+    pub fn pattern_text(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Exact(_) => None,
+            Kind::Pattern { written, .. } => Some(written),
+        }
+    }
+
     /// Whether `text` is what is meant.
     pub fn admits(&self, text: &str) -> bool {
         match &self.0 {

@@ -11,6 +11,7 @@ mod conditions;
 pub mod constraint;
 mod contents;
 mod demand;
+pub mod export;
 pub mod file;
 mod glob;
 mod quorum;

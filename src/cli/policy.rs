@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod export;
 mod init;
 mod links;
 mod place;
@@ -18,7 +19,7 @@ pub(super) use ruling::{Applied, Asked, Basis, Ruling};
 use super::report::{Failure, Report};
 use super::terminal::Terminal;
 
-/// Write, check and explain trust policies: who must have signed what, by repository.
+/// Write, check, explain and export trust policies: who must have signed what, by repository.
 ///
 /// A policy file applies to `pull` and `verify` whenever it covers what they are asked for, with or
 /// without `--verify`. It is the one that `--policy` names, else
@@ -35,6 +36,7 @@ enum Command {
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Test(test::TestArgs),
+    Export(export::ExportArgs),
 }
 
 pub(super) async fn run(args: PolicyCommand, terminal: &Terminal) -> Result<Report, Failure> {
@@ -43,5 +45,6 @@ pub(super) async fn run(args: PolicyCommand, terminal: &Terminal) -> Result<Repo
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(args, terminal).await,
         Command::Test(args) => test::run(args, terminal).await,
+        Command::Export(args) => export::run(&args),
     }
 }

@@ -89,6 +89,11 @@ impl Pattern {
             anchored: compile(&format!(r"\A(?:{written})\z"))?,
         })
     }
+
+    /// Returns the expression as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
 }
 
 impl Constraint {

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
+use modelctl::content::{ContentRules, ExecutableBit};
 use modelctl::error::{Error, Reason, Result};
+use modelctl::manifest::Document;
+use modelctl::model;
 use modelctl::oms;
 use modelctl::reference::{Location, Reference};
 use modelctl::referrer::{self, Content};
@@ -64,7 +67,7 @@ pub(super) async fn run(args: InitArgs, terminal: &Terminal) -> Result<Report, F
             .hint("`modelctl tree` shows what is attached; name its signer with `--key`")
             .into());
     }
-    let text = found.policy(args.reference.location());
+    let text = found.policy(args.reference.location(), &content(&artifact));
     let data = json!({ "reference": artifact.pinned().to_string(), "policy": text });
     let mut report = Report::of(&data)?;
     report.stdout = text;
@@ -116,7 +119,7 @@ impl Found {
         }
     }
 
-    fn policy(&self, location: &Location) -> String {
+    fn policy(&self, location: &Location, content: &str) -> String {
         let mut text =
             "# Made by `modelctl policy init` from what is attached to one artifact. Review \
                         it: docs/policy.md\nversion = 1\ndefault = \"deny\"\n"
@@ -135,6 +138,7 @@ impl Found {
                 "names = \"repository\"  # its signatures say for which repository they are\n",
             );
         }
+        text.push_str(content);
         for (predicate_type, by) in &self.stated {
             text.push_str(&requirement(predicate_type, by));
         }
@@ -146,6 +150,30 @@ impl Found {
         }
         text
     }
+}
+
+/// Returns the rules for content that the artifact meets by what its manifest says, with some room.
+fn content(artifact: &Artifact) -> String {
+    let Document::Manifest(manifest) = artifact.document().document() else {
+        return String::new();
+    };
+    let Ok(files) = model::files(manifest) else {
+        return String::new();
+    };
+    let rules = ContentRules::without_code().on_executable_bit(ExecutableBit::Deny);
+    let executable_bit = match rules.judge_claims(&files).is_empty() {
+        true => "deny",
+        false => "allow",
+    };
+    let bytes = files
+        .iter()
+        .fold(0_u64, |sum, file| sum.saturating_add(file.descriptor.size));
+    format!(
+        "\n[policies.content]  # no code, by bytes; the rest as its manifest says, with some room\n\
+         executable_bit = \"{executable_bit}\"\nmax_files = {}\nmax_total_size = \"{}GiB\"\n",
+        (files.len() as u64).saturating_mul(2),
+        (bytes >> 30).saturating_add(1).saturating_mul(2)
+    )
 }
 
 /// Returns what an authority is called.

@@ -1,14 +1,16 @@
 //! Where the policy file is.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use modelctl::directory::read_capped;
 use modelctl::error::{Error, Reason, Result};
 use modelctl::limits;
 use modelctl::policy::file::PolicyFile;
 
 use super::super::environment;
-use super::super::stores::read;
 
 /// The system's policy file.
 const SYSTEM: &str = "/etc/modelctl/policy.toml";
@@ -82,10 +84,12 @@ fn unasked(path: &Path) -> Result<Option<PolicyFile>> {
     load(path).map(Some)
 }
 
-/// Reads the policy file at `path`.
+/// Reads the policy file at `path`, once: what was checked is what is read.
 pub(super) fn load(path: &Path) -> Result<PolicyFile> {
-    check_owner(path)?;
-    let bytes = read(path, limits::POLICY_FILE).map_err(|error| unreadable(path, error))?;
+    let file = File::open(path).map_err(|e| unreadable(path, Error::io("read", path, e)))?;
+    check_owner(&file, path)?;
+    let read = read_capped(file, path, limits::POLICY_FILE);
+    let bytes = read.map_err(|error| unreadable(path, error))?;
     PolicyFile::parse(&bytes, path)
 }
 
@@ -94,23 +98,35 @@ fn unreadable(path: &Path, error: Error) -> Error {
     Error::new(Reason::PolicyInvalid, message).because(error)
 }
 
-/// Refuses a policy that anyone on this machine may rewrite.
-#[cfg(unix)]
-fn check_owner(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let metadata = std::fs::metadata(path);
+/// Refuses a policy that others than its user and root may rewrite. A symlink leads to the file that
+/// is looked at, and is read.
+fn check_owner(file: &File, path: &Path) -> Result<()> {
+    let metadata = file.metadata();
     let metadata = metadata.map_err(|e| unreadable(path, Error::io("read", path, e)))?;
-    if metadata.permissions().mode() & 0o002 == 0 || !metadata.is_file() {
+    let me = rustix::process::geteuid().as_raw();
+    if !metadata.is_file() {
         return Ok(());
     }
-    let message = format!("anyone may change the policy `{}`", path.display());
-    Err(Error::new(Reason::PolicyInvalid, message)
-        .hint(format!("`chmod o-w {}`, and read it again", path.display())))
+    let place = path.display();
+    match who_else(metadata.mode(), metadata.uid(), me) {
+        None => Ok(()),
+        Some(who) => {
+            let message = format!("{who} may change the policy `{place}`");
+            Err(Error::new(Reason::PolicyInvalid, message).hint(format!(
+                "make it yours or root's, and `chmod go-w {place}`; then read it again"
+            )))
+        }
+    }
 }
 
-#[cfg(not(unix))]
-fn check_owner(_: &Path) -> Result<()> {
-    Ok(())
+/// Returns who may rewrite a file of this mode and owner, besides me and root.
+fn who_else(mode: u32, owner: u32, me: u32) -> Option<&'static str> {
+    match (mode & 0o002, mode & 0o020) {
+        (0, 0) if owner == me || owner == 0 => None,
+        (0, 0) => Some("another user"),
+        (0, _) => Some("its group"),
+        _ => Some("anyone"),
+    }
 }
 
 #[cfg(test)]
@@ -173,19 +189,46 @@ mod tests {
         assert_eq!(find(Some(&given), Some(&user), &open).unwrap(), Some(given));
     }
 
-    #[cfg(unix)]
     #[test]
-    fn a_policy_that_anyone_may_change_is_refused() {
+    fn who_else_may_rewrite_a_file_is_seen_from_its_mode_and_owner() {
+        for (mode, owner, me, expected) in [
+            (0o100_644, 1000, 1000, None),
+            (0o100_600, 1000, 1000, None),
+            (0o100_644, 0, 1000, None),
+            (0o100_444, 0, 0, None),
+            (0o100_664, 1000, 1000, Some("its group")),
+            (0o100_620, 0, 1000, Some("its group")),
+            (0o100_646, 1000, 1000, Some("anyone")),
+            (0o100_666, 0, 0, Some("anyone")),
+            (0o100_644, 1001, 1000, Some("another user")),
+            (0o100_600, 1001, 0, Some("another user")),
+        ] {
+            assert_eq!(who_else(mode, owner, me), expected, "{mode:o} {owner} {me}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_others_may_change_is_refused() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = policy(directory.path(), "open", false);
         let set = |mode| {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
-        set(0o666);
-        let error = find(None, None, &path).unwrap_err();
-        assert_eq!(error.reason(), Reason::PolicyInvalid);
-        set(0o644);
-        assert_eq!(find(None, None, &path).unwrap(), Some(path.clone()));
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for mode in [0o666, 0o664, 0o646, 0o602] {
+            set(mode);
+            for place in [&path, &link] {
+                let error = find(None, None, place).unwrap_err();
+                assert_eq!(error.reason(), Reason::PolicyInvalid, "{mode:o}");
+                find(Some(place), None, &directory.path().join("missing")).unwrap_err();
+            }
+        }
+        for mode in [0o644, 0o600, 0o444] {
+            set(mode);
+            assert_eq!(find(None, None, &path).unwrap(), Some(path.clone()));
+            assert_eq!(find(None, None, &link).unwrap(), Some(link.clone()));
+        }
     }
 }

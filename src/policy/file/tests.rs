@@ -376,3 +376,40 @@ fn the_documented_example_is_a_policy_and_has_every_field() {
     );
     assert_eq!(covering(&file, "oci:./store:v1"), Some("layouts"));
 }
+
+/// A key that nobody reads could be the one that kept a stranger out.
+#[test]
+fn whichever_key_is_misspelt_the_file_is_refused_with_the_place() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut keys = 0;
+    for (at, _) in text.match_indices(" = ") {
+        let before = &text[..at];
+        let name = before.len() - before.trim_end_matches(is_key).len();
+        let line = before.rsplit('\n').next().unwrap();
+        // The names in `remap` are the user's own, and what is behind `#` is no key.
+        if name == 0 || line.contains('#') {
+            continue;
+        }
+        keys += 1;
+        let broken = format!("{before}x{}", &text[at..]);
+        let error = parse(&broken).expect_err(line);
+        assert_eq!(error.reason(), Reason::PolicyInvalid, "{line}");
+        let message = error.message();
+        assert!(message.starts_with("`etc/policy.toml`, line "), "{message}");
+        assert!(message.contains(", column "), "{message}");
+    }
+    assert!(keys > 80, "{keys}");
+    for header in [
+        "instances",
+        "authorities",
+        "revocations",
+        "policies",
+        "policies.content",
+    ] {
+        let broken = text.replace(&format!("[{header}"), &format!("[{header}x"));
+        assert_ne!(broken, text);
+        parse(&broken).expect_err(header);
+    }
+}

@@ -1,5 +1,9 @@
 //! What holds of every policy and all evidence.
 
+use std::sync::Mutex;
+
+use modelctl::error::{Error, Reason};
+use modelctl::trust::Authenticated;
 use proptest::prelude::*;
 
 use super::*;
@@ -27,9 +31,79 @@ fn some_evidence() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(prop::sample::select(all), 0..8)
 }
 
-fn verdict(file: &PolicyFile, trust: &TrustRoot, evidence: &[String]) -> Verdict {
-    let policy = file.policies[0].policy.clone().under(now());
-    judge(&policy, trust, &evidence.join(" "), NAME, None)
+/// Cases of each property: a verdict is cheap once everything is authenticated.
+const COUNT: u32 = 10_000;
+
+/// Whom not to trust, besides nobody: any one of the authorities.
+const REMOVED: [&str; 6] = ["", "a", "b", "c", "team", "alias"];
+
+/// A bundle, and what authentication made of it.
+struct Kept {
+    bundle: Digest,
+    claims: Option<String>,
+    outcome: Result<Authenticated, (Reason, String)>,
+}
+
+/// Every bundle, by whom not to trust and by its words: authentication is the dear part, and
+/// depends on nothing else.
+static KEPT: LazyLock<BTreeMap<&str, BTreeMap<&str, Kept>>> = LazyLock::new(|| {
+    let file = file("", &["sig 1 a"]);
+    let under = |removed: &'static str| {
+        let trust = without(&file, removed);
+        let kept = BUNDLES.keys().map(|words| {
+            let one = candidates(words, &trust).remove(0);
+            let outcome = one.outcome.map_err(|e| (e.reason(), e.to_string()));
+            let kept = Kept {
+                bundle: one.bundle,
+                claims: one.claims,
+                outcome,
+            };
+            (words.as_str(), kept)
+        });
+        (removed, kept.collect())
+    };
+    REMOVED.map(under).into()
+});
+
+/// Policies by their settings and rules.
+type Policies = BTreeMap<(String, Vec<String>), Policy>;
+
+/// Every policy that was asked for, read once.
+static POLICIES: LazyLock<Mutex<Policies>> = LazyLock::new(Mutex::default);
+
+fn policy(settings: &str, rules: &[&str]) -> Policy {
+    let key = (
+        settings.to_owned(),
+        rules.iter().map(|r| (*r).to_owned()).collect(),
+    );
+    let mut policies = POLICIES.lock().unwrap();
+    let read = || {
+        file(settings, rules).policies[0]
+            .policy
+            .clone()
+            .under(now())
+    };
+    policies.entry(key).or_insert_with(read).clone()
+}
+
+fn verdict(policy: &Policy, removed: &str, evidence: &[String]) -> Verdict {
+    let candidate = |words: &String| {
+        let kept = &KEPT[removed][words.as_str()];
+        let outcome = kept.outcome.clone();
+        Candidate {
+            bundle: kept.bundle,
+            claims: kept.claims.clone(),
+            outcome: outcome.map_err(|(reason, message)| Error::new(reason, message)),
+            coverage: None,
+        }
+    };
+    let candidates: Vec<_> = evidence.iter().map(candidate).collect();
+    let (reference, digest): (Reference, _) = (NAME.parse().unwrap(), artifact());
+    let subject = Subject {
+        reference: Some(&reference),
+        ..Subject::from(&digest)
+    };
+    policy.judge(subject, &candidates)
 }
 
 /// Returns everyone whom `file` trusts but `name`.
@@ -44,7 +118,7 @@ fn said(verdict: &Verdict) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(COUNT))]
 
     #[test]
     fn order_never_matters(
@@ -54,9 +128,8 @@ proptest! {
             (Just(all.clone()), Just(all).prop_shuffle())
         }),
     ) {
-        let file = file(settings, &rules);
-        let trust = trust(&file);
-        let (one, other) = (verdict(&file, &trust, &evidence), verdict(&file, &trust, &shuffled));
+        let policy = policy(settings, &rules);
+        let (one, other) = (verdict(&policy, "", &evidence), verdict(&policy, "", &shuffled));
         prop_assert_eq!(said(&one), said(&other));
     }
 
@@ -67,13 +140,12 @@ proptest! {
         evidence in some_evidence(),
         added in some_evidence(),
     ) {
-        let file = file(settings, &rules);
-        let trust = trust(&file);
-        let before = verdict(&file, &trust, &evidence);
-        let more = verdict(&file, &trust, &[evidence.clone(), added.clone()].concat());
+        let policy = policy(settings, &rules);
+        let before = verdict(&policy, "", &evidence);
+        let more = verdict(&policy, "", &[evidence.clone(), added.clone()].concat());
         prop_assert!(more.admits() || !before.admits());
         // What counts for nothing alone counts for nothing beside others.
-        let alone = verdict(&file, &trust, &added);
+        let alone = verdict(&policy, "", &added);
         if alone.evidence().is_empty() {
             prop_assert_eq!(more.admits(), before.admits());
             prop_assert_eq!(more.evidence(), before.evidence());
@@ -85,11 +157,11 @@ proptest! {
         settings in prop::sample::select(&SETTINGS[..]),
         rules in some_rules(),
         evidence in some_evidence(),
-        removed in prop::sample::select(&["a", "b", "c", "team", "alias"][..]),
+        removed in prop::sample::select(&REMOVED[1..]),
     ) {
-        let file = file(settings, &rules);
-        let before = verdict(&file, &trust(&file), &evidence);
-        let after = verdict(&file, &without(&file, removed), &evidence);
+        let policy = policy(settings, &rules);
+        let before = verdict(&policy, "", &evidence);
+        let after = verdict(&policy, removed, &evidence);
         prop_assert!(before.admits() || !after.admits());
     }
 
@@ -100,12 +172,9 @@ proptest! {
         settings in prop::sample::select(&SETTINGS[..]),
         evidence in some_evidence(),
     ) {
-        let loose = file("", &rules);
-        let strict = file(settings, &[rules, more].concat());
-        let (loose, strict) = (
-            verdict(&loose, &trust(&loose), &evidence),
-            verdict(&strict, &trust(&strict), &evidence),
-        );
+        let loose = policy("", &rules);
+        let strict = policy("", &rules).and(policy(settings, &more));
+        let (loose, strict) = (verdict(&loose, "", &evidence), verdict(&strict, "", &evidence));
         prop_assert!(loose.admits() || !strict.admits());
     }
 }
