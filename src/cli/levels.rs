@@ -10,6 +10,7 @@ use modelctl::predicate::VERIFICATION_SUMMARY;
 use modelctl::sign::Signer;
 use modelctl::slsa::{Check, Reached};
 use modelctl::summary::{self, Uri, Verifier};
+use modelctl::trust::pki::Signing;
 use modelctl::verify::{Artifact, Verified};
 use serde::Serialize;
 use serde_json::json;
@@ -141,7 +142,7 @@ impl SummaryArgs {
                 policy_uri: self.policy_uri.clone(),
                 policy_digest: applied.digest,
             },
-            signer: SignerArgs::of_key(key.clone()).signer(terminal)?,
+            signer: SignerArgs::of_key(key.clone()).signer(Signing::Anything, terminal)?,
         }))
     }
 }

@@ -163,6 +163,10 @@ fn predicate_type<'a>(requirement: &'a Requirement, telling: &mut Telling<'_>) -
             telling.weaker("model signatures are not asked for");
             None
         }
+        Requirement::Provenance { level } => {
+            telling.level(*level);
+            Some(requirement.predicate_type())
+        }
     }
 }
 

@@ -98,7 +98,9 @@ fn requirements(
         Requirement::AnySignature => {
             telling.stricter("a model signature is not taken for a signature");
         }
-        other @ (Requirement::ModelSignature | Requirement::Attestation { .. }) => {
+        other @ (Requirement::ModelSignature
+        | Requirement::Attestation { .. }
+        | Requirement::Provenance { .. }) => {
             telling.weaker(format!("it is not asked for: {other}"));
             return Ok(Vec::new());
         }

@@ -170,6 +170,7 @@ impl Written {
                 telling.weaker("model signatures are not asked for");
                 return Ok(());
             }
+            Requirement::Provenance { level } => telling.level(*level),
         }
         let attestation = self.attestation(rule.requirement().predicate_type());
         let names = rule.authorities().cloned().unwrap_or_default();

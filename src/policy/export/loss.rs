@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::content::ContentRules;
 use crate::policy::file::{PolicyFile, ScopedPolicy, Trusted};
 use crate::policy::{Binding, Downgrade, Rule};
+use crate::slsa::Level;
 use crate::trust::Validity;
 
 /// Something that an export does not say, or says otherwise.
@@ -99,6 +100,15 @@ impl Telling<'_> {
         self.tell(Effect::Note, what.into());
     }
 
+    /// Tells that provenance is asked for, and not of which level.
+    pub(super) fn level(&mut self, level: Level) {
+        if level > Level::One {
+            self.weaker(format!(
+                "provenance may be of any level (`slsa_level`: {level})"
+            ));
+        }
+    }
+
     fn tell(&mut self, effect: Effect, what: String) {
         let policy = self.policy.clone();
         self.losses.0.push(Loss {
@@ -128,6 +138,9 @@ impl Telling<'_> {
             self.note("formats of files are for `modelctl pull` to judge");
         } else {
             self.weaker("files are not looked at (`[policies.content]`)");
+        }
+        if scoped.chain.is_some() {
+            self.weaker("what a model was made from is not verified (`[policies.chain]`)");
         }
         for name in scoped.authorities() {
             self.unsaid_of(name, file.authorities.get(name));

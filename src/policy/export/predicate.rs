@@ -60,6 +60,13 @@ fn rego_lines(operator: &Operator, place: &str) -> Option<Vec<String>> {
         Operator::Contains(value) => {
             vec![format!("is_array({place})"), format!("{value} in {place}")]
         }
+        Operator::ContainsOneOf(values) => vec![
+            format!("is_array({place})"),
+            format!(
+                "count([found | some found in {place}; found in {}]) > 0",
+                list(values)
+            ),
+        ],
         Operator::Min(limit) => number(format!("{place} >= {limit}")),
         Operator::Max(limit) => number(format!("{place} <= {limit}")),
         Operator::MaxAge(limit) => {
@@ -93,6 +100,9 @@ pub(super) fn cel(constraint: &Constraint, payload: &str) -> Option<String> {
             format!("({place} + \"/\").startsWith({prefix})")
         }
         Operator::Contains(value) => format!("{place}.exists(element, element == {value})"),
+        Operator::ContainsOneOf(values) => {
+            format!("{place}.exists(element, element in {})", list(values))
+        }
         Operator::Min(limit) => number(format!(">= double({limit})")),
         Operator::Max(limit) => number(format!("<= double({limit})")),
         Operator::Absent
