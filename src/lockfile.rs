@@ -26,7 +26,7 @@ use crate::reference::Reference;
 use crate::store::RawDocument;
 
 pub use self::change::{Change, Changes, difference};
-pub use self::entry::{Entry, PolicyName};
+pub use self::entry::Entry;
 pub use self::signer::{LockedSigner, Signatory};
 
 /// The name of lock files that are not called otherwise.

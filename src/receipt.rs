@@ -18,6 +18,7 @@ use crate::digest::Digest;
 use crate::directory::{Directory, Stamp};
 use crate::error::{Class, Error, Reason, Result};
 use crate::path::SafePath;
+use crate::policy::file::PolicyName;
 use crate::reference::Reference;
 use crate::referrer::RawBundle;
 use crate::store::RawDocument;
@@ -81,6 +82,9 @@ pub struct Outcome {
     /// Why nobody verified it, if nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// The policy of a file that judged it, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyName>,
     /// What counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<RecordedEvidence>,
@@ -180,7 +184,7 @@ impl Kept {
                 digest: descriptor.digest,
                 size: descriptor.size,
             },
-            verification: Outcome::of(artifact.proof())?,
+            verification: Outcome::of(artifact)?,
             pulled_at: now,
             tool_version: tool_version.to_owned(),
             partial,
@@ -272,8 +276,8 @@ impl Receipt {
 }
 
 impl Outcome {
-    fn of(proof: &Proof) -> Result<Self> {
-        let (why, evidence, bundles) = match proof {
+    fn of(artifact: &Verified<Artifact>) -> Result<Self> {
+        let (why, evidence, bundles) = match artifact.proof() {
             Proof::Unchecked { why, bundles } => (Some(why.clone()), Vec::new(), bundles),
             Proof::Verdict {
                 verdict, bundles, ..
@@ -287,6 +291,7 @@ impl Outcome {
         Ok(Self {
             verified: why.is_none(),
             why,
+            policy: artifact.policy().cloned(),
             evidence: evidence.map(RecordedEvidence::of).collect::<Result<_>>()?,
             also_attached: kept.difference(&counted).copied().collect(),
         })

@@ -27,6 +27,7 @@ use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::policy::file::PolicyName;
 use crate::policy::{Candidate, Policy, Subject, Verdict};
 use crate::reference::Reference;
 use crate::referrer::RawBundle;
@@ -229,7 +230,11 @@ pub(crate) fn admitted<T>(
         bundles,
         model_signature,
     };
-    Verified { value, proof }
+    Verified {
+        value,
+        proof,
+        policy: None,
+    }
 }
 
 /// A value that a policy admitted, or that someone chose to use without one.
@@ -237,12 +242,13 @@ pub(crate) fn admitted<T>(
 /// It cannot be made by hand:
 ///
 /// ```compile_fail
-/// let forged = modelctl::verify::Verified { value: (), proof: todo!() };
+/// let forged = modelctl::verify::Verified { value: (), proof: todo!(), policy: None };
 /// ```
 #[derive(Debug)]
 pub struct Verified<T> {
     value: T,
     proof: Proof,
+    policy: Option<PolicyName>,
 }
 
 /// Why a [`Verified`] value may be used.
@@ -277,7 +283,19 @@ impl<T> Verified<T> {
                 why: why.into(),
                 bundles: Vec::new(),
             },
+            policy: None,
         }
+    }
+
+    /// Names the policy of a file by which the value was judged.
+    #[must_use]
+    pub fn under(self, policy: Option<PolicyName>) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Returns the policy of a file by which the value was judged, if it was one.
+    pub fn policy(&self) -> Option<&PolicyName> {
+        self.policy.as_ref()
     }
 
     /// Keeps what was `collected` with a value that nobody verified: someone else may trust it.

@@ -5,14 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 use modelctl::error::{Error, Reason, Result};
-use modelctl::lockfile::{Change, Changes, Entry, LOCK_FILE, Lockfile, PolicyName, difference};
+use modelctl::lockfile::{Change, Changes, Entry, LOCK_FILE, Lockfile, difference};
 use modelctl::policy::Pin;
 use modelctl::reference::Reference;
 use modelctl::store::RawDocument;
 use modelctl::verify::{Artifact, Verified};
 use serde::Serialize;
-
-use super::policy::Applied;
 
 /// Whether nothing but what is locked will do.
 #[derive(Args, Clone)]
@@ -130,30 +128,22 @@ impl Lock {
     }
 
     /// Refuses what may not be recorded, before any of it is fetched.
-    pub(super) fn admit(
-        &self,
-        artifact: &Verified<Artifact>,
-        applied: Option<&Applied>,
-    ) -> Result<()> {
+    pub(super) fn admit(&self, artifact: &Verified<Artifact>) -> Result<()> {
         let value = artifact.value();
         self.check(value.reference(), value.document())?;
         if let Self::Kept(_, file, changes) = self {
-            file.compare(&entry(artifact, applied), *changes)?;
+            file.compare(&Entry::of(artifact, Timestamp::now()), *changes)?;
         }
         Ok(())
     }
 
     /// Records what was pulled, if that is wanted, and returns what became of the lock file.
-    pub(super) fn record(
-        &self,
-        artifact: &Verified<Artifact>,
-        applied: Option<&Applied>,
-    ) -> Result<Option<Locked>> {
+    pub(super) fn record(&self, artifact: &Verified<Artifact>) -> Result<Option<Locked>> {
         let (path, change, said) = match self {
             Self::Unused => return Ok(None),
             Self::Obeyed(path, _) => (path, "obeyed", None),
             Self::Kept(path, _, changes) => {
-                let entry = entry(artifact, applied);
+                let entry = Entry::of(artifact, Timestamp::now());
                 let change = Lockfile::record(path, entry.clone(), *changes)?;
                 (path, change.code(), told(path, &change, &entry))
             }
@@ -168,14 +158,6 @@ impl Locked {
     pub(super) fn line(&self) -> Option<&str> {
         self.said.as_deref()
     }
-}
-
-fn entry(artifact: &Verified<Artifact>, applied: Option<&Applied>) -> Entry {
-    let policy = applied.map(|applied| PolicyName {
-        name: applied.name.clone(),
-        digest: applied.digest,
-    });
-    Entry::of(artifact, policy, Timestamp::now())
 }
 
 fn told(path: &Path, change: &Change, entry: &Entry) -> Option<String> {

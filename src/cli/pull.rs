@@ -206,7 +206,7 @@ async fn pull_model(
         applied,
         chain,
     } = gate.admit(ruling).await?;
-    lock.admit(&artifact, applied.as_ref())?;
+    lock.admit(&artifact)?;
     let signature = model_signature(&*store, &artifact, args).await?;
     let options = options(args, content, terminal);
     let progress = terminal.progress();
@@ -216,7 +216,7 @@ async fn pull_model(
         modelctl::model_signature::write_bytes(path, raw.bytes(), options.existing)?;
     }
     content::tell(&pulled.content, terminal);
-    let locked = lock.record(&artifact, applied.as_ref())?;
+    let locked = lock.record(&artifact)?;
     let lines: Vec<_> = locked
         .iter()
         .filter_map(Locked::line)

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::signer::{LockedSigner, signers};
 use crate::digest::Digest;
 use crate::policy::Pin;
+use crate::policy::file::PolicyName;
 use crate::reference::Reference;
 use crate::verify::{Artifact, Proof, Verified};
 
@@ -36,16 +37,6 @@ pub struct Entry {
     pub signers: BTreeSet<LockedSigner>,
 }
 
-/// Which policy of which file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyName {
-    /// What the policy is called.
-    pub name: String,
-    /// What the file's bytes hashed to.
-    pub digest: Digest,
-}
-
 /// Returns the name under which a reference is locked: its tag without a digest, if it has a tag.
 pub(super) fn name(reference: &Reference) -> Reference {
     let location = reference.location().clone();
@@ -56,12 +47,13 @@ pub(super) fn name(reference: &Reference) -> Reference {
 }
 
 impl Entry {
-    /// Returns what is to be recorded of `artifact`, judged by `policy` if that is one of a file.
-    pub fn of(artifact: &Verified<Artifact>, policy: Option<PolicyName>, now: Timestamp) -> Self {
+    /// Returns what is to be recorded of `artifact`.
+    pub fn of(artifact: &Verified<Artifact>, now: Timestamp) -> Self {
         let (verified, signers) = match artifact.proof() {
             Proof::Verdict { verdict, .. } => (true, signers(&verdict.evidence())),
             Proof::Unchecked { .. } => (false, BTreeSet::new()),
         };
+        let policy = artifact.policy().filter(|_| verified).cloned();
         let artifact = artifact.value();
         let reference = name(artifact.reference());
         Self {
@@ -71,7 +63,7 @@ impl Entry {
             media_type: artifact.document().descriptor().media_type.clone(),
             locked: now,
             verified,
-            policy: policy.filter(|_| verified),
+            policy,
             signers,
         }
     }

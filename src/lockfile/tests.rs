@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::digest::Digest;
+use crate::policy::file::PolicyName;
 
 fn digest(of: &str) -> Digest {
     Digest::of(of.as_bytes())

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 use self::node::{Fields, Source};
@@ -55,6 +55,16 @@ pub struct PolicyFile {
     pub revocations: Option<RevocationSource>,
     /// Policies, in the file's order.
     pub policies: Vec<ScopedPolicy>,
+}
+
+/// Which policy of which file, as records name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyName {
+    /// What the policy is called.
+    pub name: String,
+    /// What the file's bytes hashed to.
+    pub digest: Digest,
 }
 
 /// What becomes of a repository that no policy covers.

@@ -330,3 +330,25 @@ fn cosign_accepts_by_the_identities_of_the_policies_what_was_pushed() {
         assert_admitted(&lab, KEYLESS[0], &pinned, admits);
     }
 }
+
+#[test]
+fn an_exported_policy_is_what_the_controllers_take() {
+    let Some(lab) = Lab::with(["manifests"]) else {
+        return;
+    };
+    let fixtures = root().join("fixtures/policy-export");
+    for name in ["policy.toml", "a.pub", "b.pub", "c.pub", "root.json"] {
+        lab.write(name, std::fs::read(fixtures.join(name)).unwrap());
+    }
+    for format in ["kyverno", "cluster-image-policy"] {
+        let export = format!(
+            "modelctl policy export --policy policy.toml --name models --format {format} \
+             --allow-weaker"
+        );
+        let text = lab.run(export).succeeds().stdout;
+        lab.write("exported.yaml", &text);
+        assert!(!facts(&lab, "exported.yaml").is_empty(), "{text}");
+        lab.write("exported.yaml", text.replace("metadata:", "metadatum:"));
+        lab.run(check("exported.yaml")).fails();
+    }
+}

@@ -1,5 +1,6 @@
 //! A pulled directory keeps what is attached, and is judged anew by whoever asks.
 
+use modelctl::digest::Digest;
 use serde_json::{Value, json};
 
 use crate::support::command::{Outcome, Workspace};
@@ -102,8 +103,11 @@ fn a_directory_whose_signer_was_revoked_since_is_refused() {
 fn a_directory_whose_signer_is_trusted_no_more_is_refused() {
     let at = workspace();
     push(&at, LAYOUT);
-    at.write("policy.toml", policy("", "enforce", "a.pub"));
+    let admitting = policy("", "enforce", "a.pub");
+    at.write("policy.toml", &admitting);
     pull_and_part(&at, &["--policy", "policy.toml"]);
+    let recorded = json!({"name": "it", "digest": Digest::of(admitting.as_bytes())});
+    assert_eq!(receipt(&at)["verification"]["policy"], recorded);
     verify(&at, &["--policy", "policy.toml"]).ok();
     at.write("policy.toml", policy("", "enforce", "b.pub"));
     verify(&at, &["--policy", "policy.toml"]).refused(3, "untrusted-signer");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use modelctl::digest::Digest;
 use modelctl::error::{Error, Reason, Result};
-use modelctl::policy::file::{Mode, PolicyFile, ScopedPolicy, Uncovered};
+use modelctl::policy::file::{Mode, PolicyFile, PolicyName, ScopedPolicy, Uncovered};
 use modelctl::policy::{Circumstances, Pins, Policy, Requirement, Rule};
 use modelctl::reference::Location;
 use modelctl::slsa::Level;
@@ -66,6 +66,14 @@ pub(in super::super) struct Applied {
 }
 
 impl Applied {
+    /// Returns which policy it is, as records name it.
+    pub(in super::super) fn name(&self) -> PolicyName {
+        PolicyName {
+            name: self.name.clone(),
+            digest: self.digest,
+        }
+    }
+
     /// Returns which policy it is, in words.
     pub(in super::super) fn place(&self) -> String {
         format!("the policy `{}` of `{}`", self.name, self.file)

@@ -81,7 +81,7 @@ impl Gate<'_> {
         let artifact = admitted.map_err(|e| Failure::from(e).with(&json).details(lines.clone()))?;
         lines.iter().for_each(|line| self.say(line));
         Ok(Admitted {
-            artifact,
+            artifact: artifact.under(basis.applied.as_ref().map(Applied::name)),
             applied: basis.applied,
             chain,
         })
@@ -106,7 +106,9 @@ impl Gate<'_> {
         self.say(&format!("UNVERIFIED: {why}"));
         let artifact = Verified::unchecked(verification.artifact().clone(), why);
         Ok(Admitted {
-            artifact: artifact.keeping(verification.collected()),
+            artifact: artifact
+                .keeping(verification.collected())
+                .under(basis.applied.as_ref().map(Applied::name)),
             applied: basis.applied,
             chain: nothing(),
         })
