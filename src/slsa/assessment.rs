@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::level::Level;
+use crate::provenance::slsa::SELF_RUN;
 
 /// Of which level one provenance is, by whose signature and which builder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,8 +51,15 @@ impl Assessment {
     /// Returns what to do for provenance like this to count as `wanted`, quoted as it would stand in
     /// a policy file, with what it would mean.
     pub fn way_out(&self, wanted: Level) -> String {
-        let (authority, builder) = (quoted(&self.authority), quoted(&self.builder));
         let level = wanted.number();
+        if self.builder == SELF_RUN {
+            // It cannot be listed for more, so nothing that its verifier writes is a way out.
+            return format!(
+                "nobody but its maker says how it was made; level {level} asks for a platform that \
+                 makes and signs the provenance, see docs/levels.md"
+            );
+        }
+        let (authority, builder) = (quoted(&self.authority), quoted(&self.builder));
         let entry = format!(
             "`[[builders]]` with `authority = {authority}`, `id = {builder}`, `level = {level}`"
         );
@@ -70,8 +78,8 @@ impl Assessment {
             ),
             Ground::Unlisted => format!("whoever keeps the policy can add {entry}; {means}"),
             Ground::NoBuilders => format!(
-                "whoever verifies can write a policy file (`modelctl policy init`) with {entry}, \
-                 the authority being what that file calls this signer; {means}"
+                "whoever verifies can write {entry} into a policy file (`modelctl policy init` \
+                 makes one), the authority being what that file calls this signer; {means}"
             ),
         }
     }

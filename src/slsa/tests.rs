@@ -169,6 +169,8 @@ fn a_run_that_no_platform_started_is_listed_at_level_one_only() {
         let made = Builder::new("me", Glob::new(SELF_RUN).unwrap(), level);
         assert_eq!(made.is_ok(), is_fine, "{level}");
     }
+    let hint = assess(&builders(), "ci", SELF_RUN, TRAIN).way_out(Level::Two);
+    assert!(!hint.contains("[[builders]]"), "nobody can list it: {hint}");
 }
 
 #[test]

@@ -6,8 +6,9 @@ use crate::lab::{Lab, assert_same_files};
 use crate::registry::Registry;
 use crate::{keys, model, peers};
 
-/// What a push or a pull may take at its peak, in KiB, whatever the model's size.
-const PEAK: u64 = 64 << 10;
+/// What a push or a pull may take at its peak, in KiB, whatever the model's size, beyond what the
+/// command takes without moving any: its code, unoptimised, is half of what it is seen to take.
+const PEAK: u64 = 40 << 10;
 
 /// Runs the command that follows a file name, and writes its peak memory in KiB into that file.
 const MEASURE: &str = "\
@@ -75,11 +76,14 @@ fn a_large_model_takes_no_more_memory_than_a_small_one() {
         &format!("pull {name} ./pulled --verify --key release.pub {eight}"),
     );
     assert_same_files(&lab.path("large"), &lab.path("pulled"));
+    let still = peak(&lab, &format!("verify {name} --key release.pub --no-cache"));
     peers::say(&format!(
-        "{gigabytes} GiB: push peaks at {push} KiB, pull at {pull} KiB"
+        "{gigabytes} GiB: push peaks at {push} KiB, pull at {pull} KiB, and verify at {still} KiB"
     ));
-    assert!(push <= PEAK, "push took {push} KiB");
-    assert!(pull <= PEAK, "pull took {pull} KiB");
+    for (command, peak) in [("push", push), ("pull", pull)] {
+        let more = peak.saturating_sub(still);
+        assert!(more <= PEAK, "{command} took {more} KiB more than verify");
+    }
 }
 
 /// Runs modelctl and returns its peak memory in KiB.
