@@ -79,6 +79,14 @@ fn an_export_that_is_as_strict_needs_no_flag() {
     export(&at, "kyverno", &["--name", "it"]).ok();
     export(&at, "kyverno", &["--name", "other"]).refused(2, "usage");
     export(&at, "notation", &["--allow-weaker"]).refused(2, "usage");
+    at.write(
+        "layouts.toml",
+        text.replace("registry.example.com/acme/**", "oci:**"),
+    );
+    let layouts = ["--allow-weaker", "--policy", "layouts.toml"];
+    let exported = ["policy", "export", "--format", "kyverno"];
+    at.run(&[&exported[..], &layouts].concat())
+        .refused(2, "usage");
     at.write("a.pub", "no key");
     export(&at, "containers", &[]).refused(2, "policy-invalid");
 }

@@ -4,29 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::support::command::{Outcome, Workspace};
-use crate::support::registry::{Options, Registry};
-use crate::{PROVENANCE, attest, heeding, lost, provenance, push, revoke, workspace};
-
-/// A registry with a model at `acme/bert:v1`, signed by the key `a`.
-struct Scene {
-    at: Workspace,
-    registry: Registry,
-    reference: String,
-}
+use crate::support::command::Outcome;
+use crate::{PROVENANCE, Scene, attest, heeding, lost, provenance, revoke};
 
 impl Scene {
-    fn new() -> Self {
-        let (at, registry) = (workspace(), Registry::start(Options::default()));
-        let reference = format!("{}/acme/bert:v1", registry.host());
-        push(&at, &reference);
-        Self {
-            at,
-            registry,
-            reference,
-        }
-    }
-
     /// Verifies the model by what `more` says, and returns the paths that the registry was asked
     /// for.
     fn verify(&self, more: &[&str]) -> (Outcome, usize) {

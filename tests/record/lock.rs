@@ -2,31 +2,12 @@
 
 use modelctl::lockfile::LOCK_FILE;
 
-use crate::support::command::{Outcome, Workspace};
-use crate::support::registry::{Options, Registry};
-use crate::{policy, push, workspace};
+use crate::support::command::Outcome;
+use crate::{Scene, policy};
 
 const KEY: [&str; 3] = ["--verify", "--key", "a.pub"];
 
-/// A registry with a model at `acme/bert:v1`, signed by the key `a`.
-struct Scene {
-    at: Workspace,
-    registry: Registry,
-    reference: String,
-}
-
 impl Scene {
-    fn new() -> Self {
-        let (at, registry) = (workspace(), Registry::start(Options::default()));
-        let reference = format!("{}/acme/bert:v1", registry.host());
-        push(&at, &reference);
-        Self {
-            at,
-            registry,
-            reference,
-        }
-    }
-
     fn pull(&self, more: &[&str]) -> Outcome {
         let pull = ["pull", &self.reference, "./out", "--force", "--no-cache"];
         self.at.run(&[&pull[..], more].concat())

@@ -16,6 +16,7 @@ mod receipts;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use support::command::Workspace;
+use support::registry::{Options, Registry};
 
 const PROVENANCE: &str = "slsaprovenance1";
 
@@ -92,4 +93,24 @@ fn lost(at: &Workspace, name: &str) -> Value {
     let public = std::fs::read(at.path(name)).unwrap();
     let key = modelctl::key::PublicKey::from_pem(&public, name).unwrap();
     json!([{"kind": "key", "fingerprint": key.fingerprint().to_string(), "why": "lost"}])
+}
+
+/// A registry with a model at `acme/bert:v1`, signed by the key `a`.
+struct Scene {
+    at: Workspace,
+    registry: Registry,
+    reference: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (at, registry) = (workspace(), Registry::start(Options::default()));
+        let reference = format!("{}/acme/bert:v1", registry.host());
+        push(&at, &reference);
+        Self {
+            at,
+            registry,
+            reference,
+        }
+    }
 }

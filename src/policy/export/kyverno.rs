@@ -13,7 +13,7 @@ use super::loss::{Losses, Telling};
 use super::predicate::cel;
 use super::signer::{Name, Party, Signer, may_overlap};
 use super::{Source, kubernetes_name, unsaid, yaml};
-use crate::error::Result;
+use crate::error::{Error, Reason, Result};
 use crate::policy::file::{Instance, Mode, ScopedPolicy, Uncovered};
 use crate::policy::{Demand, Requirement, Rule};
 
@@ -33,6 +33,11 @@ pub(super) fn text(source: &Source<'_>, losses: &mut Losses) -> Result<String> {
     let mut documents = Vec::new();
     for scoped in &source.policies {
         documents.extend(policy(source, scoped, losses)?);
+    }
+    if documents.is_empty() {
+        let message = "nothing of this policy can be said to Kyverno";
+        return Err(Error::new(Reason::Usage, message)
+            .hint("a cluster has no layouts on disk: give a policy a scope of registries"));
     }
     match source.default() {
         Some(Uncovered::Deny) => losses
