@@ -6,7 +6,7 @@
 //! finds. Who can write the file can still cut its end off or write it anew from the beginning; that
 //! shows only against a [`checkpoint::Checkpoint`], a signed head that was kept elsewhere.
 //!
-//! - [`record`] is what is written down, [`line`] how;
+//! - [`record`] is what is written down, [`mod@line`] how;
 //! - [`chain`] checks the lines of a log, and [`checkpoint`] what was signed of it;
 //! - [`log`] is the file, which is appended to by one process at a time and fsynced each time.
 
