@@ -48,12 +48,7 @@ authorities = ["a"]
 /// Returns a workspace with a model that `a` signed, and the key pairs `a`, `ci`, `me` and
 /// `verifier`.
 fn workspace() -> Workspace {
-    let at = Workspace::new();
-    at.model("model");
-    for key in ["a", "ci", "me", "verifier"] {
-        at.run(&["generate-key-pair", "--output-key-prefix", key])
-            .ok();
-    }
+    let at = Workspace::with_model_and_keys(&["a", "ci", "me", "verifier"]);
     at.run(&["push", LAYOUT, "model", "--sign", "--key", "a.key"])
         .ok();
     at.write("policy.toml", format!("{HEAD}{BUILDERS}{POLICY}"));

@@ -9,18 +9,22 @@ use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
-use modelctl::chain::{Options, Voucher};
+use modelctl::chain::{Chain, Options, Voucher};
 use modelctl::error::{Error, Reason, Result};
 use modelctl::identity::Match;
 use modelctl::policy::Circumstances;
 use modelctl::provenance::Role;
 use modelctl::reference::Location;
+use modelctl::store::Store;
 use modelctl::trust::sigstore::{Identity, Keyless};
 use modelctl::trust::{Authority, TrustRoot};
+use modelctl::verify::Verification;
 
 pub(super) use self::drawing::{Walked, drawn};
 pub(super) use self::walker::{Setting, Walker};
 use super::policy::Basis;
+use super::report::Failure;
+use super::stores::Everywhere;
 use super::terminal::Terminal;
 use super::{keys, parse};
 
@@ -129,6 +133,26 @@ impl ChainArgs {
         self.chain || required
     }
 
+    /// Walks the chain of what was verified in `store`, if a flag or the policy asks for that; one
+    /// that is broken is a failure.
+    pub(super) async fn walk(
+        &self,
+        store: &dyn Store,
+        verification: &Verification,
+        basis: &Basis,
+        setting: Setting<'_>,
+    ) -> Result<Option<Chain>, Failure> {
+        // What is not admitted itself is refused for that.
+        if !verification.verdict().admits() {
+            return Ok(None);
+        }
+        let location = verification.artifact().reference().location();
+        let Some(walker) = self.walker(location, basis, setting).await? else {
+            return Ok(None);
+        };
+        walker.unbroken(store, verification).await.map(Some)
+    }
+
     /// Returns who walks the chain of an artifact at `location` that is judged by `basis`; nobody,
     /// if neither a flag nor the policy asks for it.
     pub(super) async fn walker<'a>(
@@ -146,9 +170,13 @@ impl ChainArgs {
                 .hint("leave it out, or say so in the policy: `ends`, `vsa`"));
         }
         let others = setting.registry.elsewhere().stores(setting.terminal)?;
-        Ok(Some(Walker {
-            others: others.through(setting.mirrors)?,
+        let stores = Everywhere {
+            named: setting.stores,
             location: location.clone(),
+            others: others.through(setting.mirrors)?,
+        };
+        Ok(Some(Walker {
+            stores,
             roles: self.roles(setting).await?,
             options: self.options(basis, setting.terminal).await?,
             basis,
@@ -188,10 +216,8 @@ impl ChainArgs {
         let roles: BTreeSet<Role> = flags.into_iter().flatten().map(|of| of.role).collect();
         let mut found = BTreeMap::new();
         for role in roles {
-            let mut authorities = Vec::new();
-            for key in of(&self.chain_key, role) {
-                authorities.push(Authority::key(key, keys::public_key(key)?));
-            }
+            let keys = of(&self.chain_key, role).map(keys::authority);
+            let mut authorities: Vec<_> = keys.collect::<Result<_>>()?;
             authorities.extend(self.certified(role, setting).await?);
             let root = TrustRoot::new(authorities)?;
             let root = match setting.trust.witnesses()? {
@@ -237,10 +263,9 @@ fn of(flags: &[OfRole], role: Role) -> impl Iterator<Item = &str> {
 
 impl Accepted {
     fn voucher(&self) -> Result<Voucher> {
-        let key = Authority::key(&self.key, keys::public_key(&self.key)?);
         Ok(Voucher {
             verifier: self.verifier.clone(),
-            trust: TrustRoot::new([key])?,
+            trust: TrustRoot::new([keys::authority(&self.key)?])?,
             circumstances: Circumstances {
                 now: Some(Timestamp::now()),
                 ..Circumstances::default()

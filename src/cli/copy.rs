@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::chain::{ChainArgs, Setting};
 use super::lock::LockedArgs;
 use super::parse;
-use super::policy::{Asked, PolicyArgs, Ruling};
+use super::policy::{Asked, PolicyArgs};
 use super::report::{Failure, Report, count, size};
 use super::stores::{ConcurrencyArgs, MirrorArgs, RegistryArgs, Stores};
 use super::terminal::Terminal;
@@ -164,10 +164,7 @@ impl CopyArgs {
             pins: Pins::default(),
         };
         let ruling = self.policy.ruling(&self.trust, asked, stores, terminal);
-        let basis = match ruling.await? {
-            Ruling::Enforce(basis) | Ruling::Warn(basis) => basis,
-            Ruling::Unchecked(_) => return Err(TrustArgs::nobody().into()),
-        };
+        let basis = ruling.await?.basis()?;
         let setting = Setting {
             trust: &self.trust,
             registry: &self.registry,

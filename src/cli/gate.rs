@@ -79,7 +79,9 @@ impl GateArgs {
             return Ok(None);
         }
         let keys = self.signed_by.iter().chain(own);
-        let mut authorities: Vec<_> = keys.map(keys::authority).collect::<Result<_>>()?;
+        let mut authorities: Vec<_> = keys
+            .map(|key| keys::authority(key))
+            .collect::<Result<_>>()?;
         authorities.extend(self.certified(instance, terminal).await?);
         let trust = TrustRoot::new(authorities).map_err(|error| {
             error.hint(

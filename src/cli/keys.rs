@@ -107,7 +107,7 @@ impl SignerArgs {
 }
 
 /// Returns the holder of the key that `key` names, under that name.
-pub(super) fn authority(key: &String) -> Result<Authority> {
+pub(super) fn authority(key: &str) -> Result<Authority> {
     Ok(Authority::key(key, public_key(key)?))
 }
 

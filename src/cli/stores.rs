@@ -254,6 +254,31 @@ pub(super) fn read(path: impl AsRef<Path>, cap: u64) -> Result<Vec<u8>> {
     read_capped(file, path, cap)
 }
 
+/// Stores wherever they are: on the registry that the command line is about with what it says of
+/// registries, such as credentials, and on others without.
+pub(super) struct Everywhere<'a> {
+    pub(super) named: &'a Stores,
+    /// What the command line is about.
+    pub(super) location: Location,
+    pub(super) others: Stores,
+}
+
+impl Everywhere<'_> {
+    /// Opens the store at `location` for reading.
+    pub(super) fn read(&self, location: &Location) -> Result<SharedStore> {
+        let is_same_host = match (location, &self.location) {
+            (Location::Registry { host, .. }, Location::Registry { host: named, .. }) => {
+                host == named
+            }
+            _ => false,
+        };
+        match is_same_host {
+            true => self.named.read(location),
+            false => self.others.read(location),
+        }
+    }
+}
+
 impl Stores {
     /// Reads registries through the mirrors that `args` name.
     pub(super) fn through(mut self, args: &MirrorArgs) -> Result<Self> {

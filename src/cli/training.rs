@@ -19,7 +19,7 @@ use modelctl::store::Store;
 use modelctl::trust::sigstore::Repository;
 use modelctl::verify::Artifact;
 
-use super::stores::{RegistryArgs, Stores, read};
+use super::stores::{Everywhere, RegistryArgs, Stores, read};
 use super::terminal::Terminal;
 use super::{environment, keyless, parse};
 
@@ -48,14 +48,6 @@ pub(super) struct Training {
 enum Scope {
     Run(Option<Format>),
     Evaluations,
-}
-
-/// Where base models and images are looked for: the store that is written to, with what the
-/// command line says about it, and others without.
-struct Elsewhere<'a> {
-    named: &'a Stores,
-    location: &'a Location,
-    others: Stores,
 }
 
 impl TrainingArgs {
@@ -149,15 +141,15 @@ impl Place<'_> {
         memory: Option<&Memory>,
         terminal: &Terminal,
     ) -> Result<Vec<Dependency>> {
-        let elsewhere = Elsewhere {
+        let stores = Everywhere {
             named: self.stores,
-            location: self.location,
+            location: self.location.clone(),
             others: self.registry.elsewhere().stores(terminal)?,
         };
         let progress = terminal.progress();
         let sources = Sources {
             directory,
-            open: &|location| elsewhere.open(location),
+            open: &|location| stores.read(location),
             sigstore: &|path| {
                 let named = path.map(|path| directory.join(path));
                 Box::pin(async move {
@@ -174,21 +166,6 @@ impl Place<'_> {
             progress: &*progress,
         };
         collect::dependencies(run, facts, sources).await
-    }
-}
-
-impl Elsewhere<'_> {
-    fn open(&self, location: &Location) -> Result<modelctl::store::SharedStore> {
-        let is_same_host = match (location, self.location) {
-            (Location::Registry { host, .. }, Location::Registry { host: named, .. }) => {
-                host == named
-            }
-            _ => false,
-        };
-        match is_same_host {
-            true => self.named.read(location),
-            false => self.others.read(location),
-        }
     }
 }
 

@@ -53,7 +53,7 @@ impl SignersArgs {
         if self.is_empty() {
             return Err(TrustArgs::nobody());
         }
-        let keys: Result<Vec<_>> = self.key.iter().map(keys::authority).collect();
+        let keys: Result<Vec<_>> = self.key.iter().map(|key| keys::authority(key)).collect();
         let certified = self.certified(terminal).await?;
         let root = TrustRoot::new(keys?.into_iter().chain(certified))?;
         Ok(match self.keyless.witnesses()? {

@@ -10,8 +10,7 @@ use modelctl::installed::{Depth, Installed};
 use modelctl::model_signature::{self, Unsigned, VerifyOptions};
 use modelctl::policy::{Pins, Policy, Requirement, Verdict};
 use modelctl::reference::{Location, Reference};
-use modelctl::store::Store;
-use modelctl::verify::{Artifact, Verification};
+use modelctl::verify::Artifact;
 use serde::Serialize;
 use serde_json::json;
 
@@ -115,34 +114,16 @@ impl VerifyArgs {
         let ruling = self.policy.ruling(&self.trust, asked, stores, terminal);
         ruling.await?.basis()
     }
-}
 
-impl VerifyArgs {
-    /// Walks the chain of what is verified, if that is asked for; one that is broken is a failure.
-    async fn walk(
-        &self,
-        store: &dyn Store,
-        verification: &Verification,
-        basis: &Basis,
-        stores: &Stores,
-        terminal: &Terminal,
-    ) -> Result<Option<Chain>, Failure> {
-        // What is not admitted itself is refused for that.
-        if !verification.verdict().admits() {
-            return Ok(None);
-        }
-        let setting = Setting {
+    /// Returns what a walk of the chain depends on besides the flags about it.
+    fn setting<'a>(&'a self, stores: &'a Stores, terminal: &'a Terminal) -> Setting<'a> {
+        Setting {
             trust: &self.trust,
             registry: &self.registry,
             mirrors: &self.mirrors,
             stores,
             terminal,
-        };
-        let location = verification.artifact().reference().location();
-        let Some(walker) = self.chain.walker(location, basis, setting).await? else {
-            return Ok(None);
-        };
-        walker.unbroken(store, verification).await.map(Some)
+        }
     }
 
     /// Returns `report` with the artifact's reference on stdout, and its chain there too if a flag
@@ -244,7 +225,8 @@ async fn verify_artifact(
     let json = serde_json::to_value(&data).unwrap_or_default();
     let digest = verification.artifact().digest();
     recorder.about(digest);
-    let walked = args.walk(&*store, &verification, &basis, &stores, terminal);
+    let setting = args.setting(&stores, terminal);
+    let walked = args.chain.walk(&*store, &verification, &basis, setting);
     let broken = |failure: Failure| failure.with(&json).with(&json!({ "verified": false }));
     let walked = walked.await.map_err(broken)?;
     recorder

@@ -33,13 +33,7 @@ keys = ["c.pub"]
 
 /// Returns a workspace with a model, and the key pairs `a`, `b` and `c`.
 fn workspace() -> Workspace {
-    let at = Workspace::new();
-    at.model("model");
-    for key in ["a", "b", "c"] {
-        at.run(&["generate-key-pair", "--output-key-prefix", key])
-            .ok();
-    }
-    at
+    Workspace::with_model_and_keys(&["a", "b", "c"])
 }
 
 /// Returns a policy for `scope` with `settings` and `rules`.

@@ -22,13 +22,7 @@ const PROVENANCE: &str = "slsaprovenance1";
 
 /// Returns a workspace with a model, and the key pairs `a` and `b`.
 fn workspace() -> Workspace {
-    let at = Workspace::new();
-    at.model("model");
-    for key in ["a", "b"] {
-        at.run(&["generate-key-pair", "--output-key-prefix", key])
-            .ok();
-    }
-    at
+    Workspace::with_model_and_keys(&["a", "b"])
 }
 
 /// Pushes the model to `reference`, signed by the key `a`.

@@ -79,6 +79,18 @@ impl Workspace {
         workspace
     }
 
+    /// Returns a workspace with a small model in `model` and a key pair of each name, without
+    /// passphrases.
+    pub fn with_model_and_keys(names: &[&str]) -> Self {
+        let workspace = Self::new();
+        workspace.model("model");
+        for name in names {
+            let pair = ["generate-key-pair", "--output-key-prefix", name];
+            workspace.run(&pair).ok();
+        }
+        workspace
+    }
+
     /// Returns a path inside.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

@@ -16,7 +16,7 @@ use modelctl::verify::Verification;
 
 use super::super::policy::Basis;
 use super::super::report::Failure;
-use super::super::stores::{MirrorArgs, RegistryArgs, Stores};
+use super::super::stores::{Everywhere, MirrorArgs, RegistryArgs, Stores};
 use super::super::terminal::Terminal;
 use super::super::trust::TrustArgs;
 use super::{Walked, drawn};
@@ -35,9 +35,7 @@ pub(in super::super) struct Setting<'a> {
 pub(in super::super) struct Walker<'a> {
     pub(super) basis: &'a Basis,
     pub(super) setting: Setting<'a>,
-    /// Other registries than that of the artifact, for which its credentials are not.
-    pub(super) others: Stores,
-    pub(super) location: Location,
+    pub(super) stores: Everywhere<'a>,
     pub(super) roles: BTreeMap<Role, TrustRoot>,
     pub(super) options: Options,
 }
@@ -87,16 +85,7 @@ impl Walker<'_> {
 #[async_trait]
 impl Guide for Walker<'_> {
     fn open(&self, location: &Location) -> Result<SharedStore> {
-        let is_same_host = match (location, &self.location) {
-            (Location::Registry { host, .. }, Location::Registry { host: named, .. }) => {
-                host == named
-            }
-            _ => false,
-        };
-        match is_same_host {
-            true => self.setting.stores.read(location),
-            false => self.others.read(location),
-        }
+        self.stores.read(location)
     }
 
     async fn standard(&self, role: Role, reference: &Reference) -> Result<Standard> {

@@ -116,9 +116,6 @@ impl Gate<'_> {
 
     /// Walks the chain of what is admitted, if that is asked for, and returns it in JSON.
     async fn walk(&self, verification: &Verification, basis: &Basis) -> Result<Value, Failure> {
-        if !verification.verdict().admits() {
-            return Ok(nothing());
-        }
         let setting = Setting {
             trust: &self.args.trust,
             registry: &self.args.registry,
@@ -126,11 +123,13 @@ impl Gate<'_> {
             stores: self.stores,
             terminal: self.terminal,
         };
-        let location = self.reference.location();
-        let Some(walker) = self.args.chain.walker(location, basis, setting).await? else {
+        let walk = self
+            .args
+            .chain
+            .walk(self.store, verification, basis, setting);
+        let Some(chain) = walk.await? else {
             return Ok(nothing());
         };
-        let chain = walker.unbroken(self.store, verification).await?;
         drawn(&chain)
             .iter()
             .for_each(|line| self.terminal.say(line));
